@@ -18,16 +18,14 @@ from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Run, RunKind
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Step
-from perfhunt.reports.pictures.chart_frame import HEIGHT, WIDTH
+from perfhunt.reports.ci.pictures import alone
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart
-from perfhunt.reports.pictures.svg import template
 from perfhunt.reports.words import set_aside_words
 from perfhunt.version import __version__
 
 SHOWN = ("TAIL", "LEAK", "NEIGHBOUR")  # the three stories
 SEED = 1
-PIXELS = (WIDTH, HEIGHT)  # what the charts are drawn for
 
 
 def draw(directory: Path) -> dict[str, str]:
@@ -81,13 +79,3 @@ def investigated(scenario: Scenario) -> Run:
         trials=climb.trials,
         cautions=tuple(drift_cautions(climb.drift, climb.trials, climb.knee)),
     )
-
-
-def alone(picture: str) -> str:
-    """A chart as a file of its own: with the report's colours, on its card."""
-    style = template("perfhunt.reports.html", "report.css")
-    width, height = PIXELS
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-    card = f'<style>{style}</style><rect width="{width}" height="{height}" fill="var(--card)"/>'
-    opened, _, rest = picture.partition(">")
-    return f"{opened.replace('<svg', head, 1)}>{card}{rest}"

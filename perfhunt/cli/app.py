@@ -32,7 +32,7 @@ app = typer.Typer(
         "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression;"
         " 91 inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy;"
         " 95 attach failed; 96 target died; 99 SLO missed; 104 bad or missing test file;"
-        " 105 stopped by signal or killswitch."
+        " 105 stopped by signal or killswitch. --exit-zero-on 90,91 makes 0 of verdicts."
     ),
 )
 

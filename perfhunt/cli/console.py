@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from perfhunt.errors import PerfhuntError
+from perfhunt.cli import outlet
+from perfhunt.errors import PerfhuntError, StoreError
 from perfhunt.model.text.escaping import ascii_json, terminal
 
 
@@ -70,9 +71,26 @@ def rendered_json(text: str) -> None:
     rendered(text)
 
 
+def raw(content: bytes) -> None:
+    """Bytes on stdout for a file or a program. Raises StoreError when not all of them were taken:
+    half of them are worth nothing.
+    """
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+    if why := outlet.lost():
+        raise StoreError(f"standard output took not all of it: {why}", "Name a file: --output FILE")
+
+
 def note(text: str) -> None:
     """A line about the work itself, on stderr, cleaned."""
     sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def ordered(orders: str) -> None:
+    """Orders of ours to the log of CI, on stderr: stdout may be for a program."""
+    sys.stderr.write(orders)
     sys.stderr.flush()
 
 

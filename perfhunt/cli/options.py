@@ -51,6 +51,32 @@ WideOption = Annotated[
 OneObjectOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 OneArrayOption = Annotated[bool, typer.Option("--json", help="One JSON array.")]
 
+
+def _verdict_codes(codes: str) -> str:
+    """The codes as they are. Raises UsageError, before anything is done, for what is none."""
+    from perfhunt.cli.advisory import advisory_codes
+
+    advisory_codes(codes)
+    return codes
+
+
+ExitZeroOption = Annotated[
+    str,
+    typer.Option(
+        "--exit-zero-on",
+        metavar="CODES",
+        callback=_verdict_codes,
+        help="Verdicts that are told and fail nothing: 90,91 (and 99) exit with 0.",
+    ),
+]
+
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--against", help="The baseline to compare with: what `perfhunt pack` wrote of a run."
+    ),
+]
+
 # What was edited.
 BaseOption = Annotated[
     str,
@@ -146,7 +172,7 @@ ArtifactsOption = Annotated[
     Path | None,
     typer.Option(
         "--artifacts",
-        help="Also put report and pictures here, for CI to keep: --artifacts flamegraphs",
+        help="Put reports, pictures and what CI reads here too: --artifacts artifacts",
         envvar="PERFHUNT_ARTIFACTS",
     ),
 ]
@@ -212,6 +238,14 @@ EngineOption = Annotated[
 ]
 
 # Two runs.
+BaselineArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]",
+        help="The baseline: a run's id, the beginning of one, a directory [default: the newest"
+        " investigation that was asked the same].",
+    ),
+]
 BeforeArgument = Annotated[
     str,
     typer.Argument(

@@ -1,7 +1,7 @@
 """The use cases: each takes a typed request, returns a typed result, prints nothing, and can be
 called from Python. Progress goes to the `watch` callback.
 
-Arrows inside: demo > investigate; bisect, calibrate, compare > `verify`; change, investigate,
-profile, `verify` > setup, `stored` > publish; all of them and init > request. `bench` and doctor
-stand alone.
+Arrows inside: demo, `gate` > investigate; bisect, calibrate, compare > `verify`; change,
+investigate, profile, `verify` > setup, `stored` > publish > `ci`; all of them and init > request.
+`bench` and doctor stand alone.
 """

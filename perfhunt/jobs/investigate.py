@@ -8,7 +8,7 @@ from perfhunt.jobs.setup import question_of, target_of, workbench
 from perfhunt.jobs.stored.run import load_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
-from perfhunt.model.run import EventWatcher, Run, RunKind, unwatched
+from perfhunt.model.run import EventWatcher, Run, RunKind, TargetProcess, unwatched
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.soak import SHORTEST
@@ -19,6 +19,17 @@ def run_investigation(
 ) -> Run:
     """The run, stored. Raises PerfhuntError; what was measured until then is stored."""
     question, target = target_of(request, question_of(request))
+    return run_asked(request, question, target, watch, confirm)
+
+
+def run_asked(
+    request: InvestigateRequest,
+    question: Question,
+    target: TargetProcess,
+    watch: EventWatcher = unwatched,
+    confirm: Confirm | None = None,
+) -> Run:
+    """The same of a question and a target that were found already."""
     options = Options(
         quick=request.quick,
         profile=request.profile is not ProfilePolicy.OFF,

@@ -59,8 +59,9 @@ class LocustEngine:
     name: str = "locust"
     needs: tuple[str, ...] = ()
     help: str = (
-        "Locust's runner with a fast HTTP/1.1 client in its event loop (HTTP/2: use k6 or oha)"
+        "Locust's runner with a fast HTTP/1.1 client in its event loop (HTTP/2: use a k6 script)"
     )
+    overdue: Seconds = OVERDUE  # after so long beyond its time the child is given up
 
     def __init__(
         self,
@@ -212,6 +213,7 @@ class LocustEngine:
             grace=self._grace,
             watch=watch,
             stop=stop,
+            overdue=self.overdue,
         )
         if reason := pipe.lifeline.reason:
             raise Stopped(reason, "No load began after that.")
@@ -310,7 +312,7 @@ class LocustEngine:
         pipe = self._living()
         try:
             pipe.send(SendProbe(endpoint=endpoint, timeout=timeout))
-            return self._expect(pipe, ProbeAnswered, timeout + OVERDUE)
+            return self._expect(pipe, ProbeAnswered, timeout + self.overdue)
         except ChildDied as death:
             self._pipe = None
             return death

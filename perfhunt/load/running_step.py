@@ -42,10 +42,12 @@ class RunningStep:
         grace: Seconds,
         watch: SecondWatcher | None,
         stop: StopSignal | None,
+        overdue: Seconds = OVERDUE,
     ) -> None:
         """`path` is where the child appends raw samples; `grace` how long what is in flight at the
-        end may still take.
+        end may still take; `overdue` after how long beyond that the child is given up.
         """
+        self._overdue = overdue
         self._pipe, self._step, self._tally, self._grace = pipe, step, tally, grace
         self._limit = max(
             (c.limit for c in tally.criteria if math.isfinite(c.limit)), default=math.inf
@@ -98,7 +100,7 @@ class RunningStep:
         )
 
     def _until_done(self) -> StepEnd:
-        overdue = time.monotonic() + self._step.duration + self._grace + OVERDUE
+        overdue = time.monotonic() + self._step.duration + self._grace + self._overdue
         while True:
             answer = self._pipe.receive(POLL)
             if not self._stopped and (reason := self._pipe.lifeline.reason):

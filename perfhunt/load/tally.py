@@ -297,18 +297,26 @@ def _within(times: NDArray[np.float64], since: Seconds, until: Seconds) -> int:
 
 
 def response_and_service(samples: Samples, timeout: Seconds) -> tuple[Latency, Latency]:
-    """Both distributions. A request that got no answer counts at the timeout, however quickly it
-    failed: a refusal is no win.
-    """
+    """Both distributions, as `responses` counts."""
     outcome = samples["outcome"]
-    unanswered = ~np.isin(outcome, (*_ANSWERED, *_AT_LEAST))
     censored = int(np.count_nonzero(~np.isin(outcome, _ANSWERED)))
-    service = samples["service"].astype(np.float64)
-    response = samples["lag"] + service
-    floor = np.where(unanswered, timeout, 0.0)
+    service = np.maximum(samples["service"].astype(np.float64), _floor(samples, timeout))
     sent = outcome != RequestOutcome.SHED
-    served = summarise(np.maximum(service, floor)[sent], censored - int(np.count_nonzero(~sent)))
-    return summarise(np.maximum(response, floor), censored), served
+    served = summarise(service[sent], censored - int(np.count_nonzero(~sent)))
+    return summarise(responses(samples, timeout), censored), served
+
+
+def responses(samples: Samples, timeout: Seconds) -> NDArray[np.float64]:
+    """Seconds from when each request was due; shape (n,). One that got no answer counts at the
+    timeout, however quickly it failed: a refusal is no win.
+    """
+    response: NDArray[np.float64] = samples["lag"] + samples["service"].astype(np.float64)
+    return np.maximum(response, _floor(samples, timeout))
+
+
+def _floor(samples: Samples, timeout: Seconds) -> NDArray[np.float64]:
+    unanswered = ~np.isin(samples["outcome"], (*_ANSWERED, *_AT_LEAST))
+    return np.where(unanswered, timeout, 0.0)
 
 
 def outcomes(samples: Samples) -> dict[str, int]:

@@ -102,6 +102,7 @@ class CautionCode(StrEnum):
     GROWTH = "growth"  # memory, files or threads grow with the requests served
     GREENLETS = "greenlets"  # requests waited in them, where nobody can look
     SESSION_ENDED = "session-ended"  # answers became 401 in the middle of the run
+    NOT_ASKED = "not-asked"  # objectives that a smoke leaves to a whole run
     NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written
 
 

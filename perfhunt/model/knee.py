@@ -35,6 +35,7 @@ class NoKneeCode(StrEnum):
     HOST_BUSY = "host-busy"  # other work on the host left no trial to be believed
     TEST_ITSELF = "test-itself"  # the locustfile fails by itself, or takes its time
     FAILED = "failed"  # the run ended before, and the target is not why
+    NOT_SEARCHED = "not-searched"  # a smoke asks one rate
     NO_LOAD = "no-load"  # a profile of the load that was there
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from perfhunt.model import redact
-from perfhunt.model.slo import Slo
+from perfhunt.model.slo import Slo, SmokeLoad
 from perfhunt.model.units import PerSecond, Seconds
 
 
@@ -289,6 +289,7 @@ class Question:
     login: RequestTemplate | None = None
     session_values: tuple[tuple[str, str], ...] = ()
     sessions: int = 0
+    smoke: SmokeLoad = field(default=SmokeLoad(), compare=False)
     source: str = field(default="", compare=False)
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
@@ -356,7 +357,7 @@ class Question:
         plain = asdict(self)
         for key in (
             *("target", "safety", "source", "locustfile", "locustfile_connects"),
-            *("keep_error_text", "k6_script"),
+            *("keep_error_text", "k6_script", "smoke"),
         ):
             del plain[key]
         # Of runs from before there were any, the same was asked.

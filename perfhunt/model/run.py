@@ -28,6 +28,11 @@ class RunKind(StrEnum):
     INVESTIGATE = "investigate"
     PROFILE = "profile"
     VERIFY = "verify"
+    SMOKE = "smoke"
+
+
+# Kinds of run that look for a knee.
+SEARCHED = (RunKind.INVESTIGATE, RunKind.VERIFY)
 
 
 class RunEnd(StrEnum):

@@ -35,7 +35,7 @@ class Measure(StrEnum):
 
 
 # A request in a hundred: what a service may fail where its SLO says nothing about failing.
-_FAILED_AT_MOST: Share = 0.01
+FAILED_AT_MOST: Share = 0.01
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -137,7 +137,17 @@ class Slo:
             if o.measure is Measure.ERRORS and o.op in ("<", "<=") and 0 < o.limit < 1
         ]
         criteria = sorted(slow, key=lambda c: (c.route is not None, c.share, c.limit)) + failing
-        return tuple(criteria) or (Criterion("errors.any", inf, _FAILED_AT_MOST),)
+        return tuple(criteria) or (Criterion("errors.any", inf, FAILED_AT_MOST),)
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeLoad:
+    """How a smoke asks: so many requests per second, for so many seconds. None: the rate that the
+    SLO is judged at, and as long as its percentiles need.
+    """
+
+    rate: float | None = None
+    duration: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

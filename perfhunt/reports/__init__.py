@@ -1,5 +1,5 @@
 """Formats behind one seam: pure functions of a Run that show what it holds, computing nothing anew.
 
-One way only, each may import those named before it: requests, pictures, html; the modules here use
-all of them.
+One way only, each may import those named before it: requests, pictures, html, ci; the modules here
+use all of them.
 """

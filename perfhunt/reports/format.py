@@ -12,6 +12,15 @@ from perfhunt.model.document.folded import fold
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import Run
+from perfhunt.reports.ci.comment import run_comment
+from perfhunt.reports.ci.metrics import openmetrics, otlp
+from perfhunt.reports.ci.pictures import knee_svg, waterfall_svg
+from perfhunt.reports.ci.trackers import (
+    bencher,
+    bigger_is_better,
+    load_performance,
+    smaller_is_better,
+)
 from perfhunt.reports.html.compared import BeforeAfter
 from perfhunt.reports.html.html import html
 from perfhunt.reports.junit import junit
@@ -107,5 +116,41 @@ FORMATS = {
             text=speedscope,
             needs_profile=True,
         ),
+        Format("knee", "knee.svg", "where it breaks, as a picture", knee_svg),
+        Format("waterfall", "waterfall.svg", "where the latency went, as a picture", waterfall_svg),
+        Format("comment", "comment.md", "the one comment on a pull request", run_comment),
+        Format("openmetrics", "metrics.txt", "for Prometheus and GitLab's metrics", openmetrics),
+        Format("bencher", "bencher.json", "Bencher Metric Format", bencher),
+        Format(
+            name="benchmark-bigger",
+            file_name="benchmark-bigger.json",
+            help="rates for github-action-benchmark, customBiggerIsBetter",
+            text=bigger_is_better,
+        ),
+        Format(
+            name="benchmark-smaller",
+            file_name="benchmark-smaller.json",
+            help="times and shares for it, customSmallerIsBetter",
+            text=smaller_is_better,
+        ),
+        Format(
+            name="load-performance",
+            file_name="load-performance.json",
+            help="GitLab's load performance report, shaped as a k6 summary",
+            text=load_performance,
+        ),
+        Format("otlp", "otlp-metrics.json", "OTLP metrics in JSON", otlp),
     )
 }
+# What only CI has a use for: `--artifacts` writes it, and no run keeps it.
+FOR_CI = (
+    "knee",
+    "waterfall",
+    "comment",
+    "openmetrics",
+    "bencher",
+    "benchmark-bigger",
+    "benchmark-smaller",
+    "load-performance",
+    "otlp",
+)

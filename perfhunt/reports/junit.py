@@ -10,6 +10,7 @@ from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunEnd
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.text.escaping import visible
+from perfhunt.model.units import Seconds
 from perfhunt.reports.verdict_sentence import verdict_sentence
 from perfhunt.reports.words import allowed, knee_words, measured
 
@@ -23,15 +24,14 @@ def junit(run: Run) -> str:
     cut = run.ended != RunEnd.COMPLETE
     failures = sum(j.verdict is Judgement.MISSED for j in run.judged)
     errors = sum(j.verdict is Judgement.UNKNOWN for j in run.judged) + cut
-    counts = {
-        "tests": str(len(run.judged) + cut),
-        "failures": str(failures),
-        "errors": str(errors),
-        "time": f"{run.seconds:.3f}",
-    }
-    suites = ET.Element("testsuites", {"name": "perfhunt", **counts})
-    stamp = visible(run.started.removesuffix("Z"))
-    suite = ET.SubElement(suites, "testsuite", {"name": SUITE, "timestamp": stamp, **counts})
+    suites, suite = suite_of(
+        SUITE,
+        tests=len(run.judged) + cut,
+        failures=failures,
+        errors=errors,
+        seconds=run.seconds,
+        started=run.started,
+    )
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(run):
         ET.SubElement(properties, "property", name=name, value=visible(value))
@@ -40,7 +40,7 @@ def junit(run: Run) -> str:
     if cut:
         name = "the run was completed"
         case = ET.SubElement(suite, "testcase", classname=SUITE, name=name, time="0")
-        _problem(case, "error", "cut short", run.ended)
+        problem(case, "error", "cut short", run.ended)
     ET.indent(suites)
     text = ET.tostring(suites, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
@@ -66,11 +66,28 @@ def _case(suite: ET.Element, run: Run, judged: Judged) -> None:
     note = f" ({judged.note})" if judged.note else ""
     message = f"{objective} was {measured(judged)}{at}, {limit} asked, n={judged.n}{note}"
     if judged.verdict is Judgement.MISSED:
-        _problem(case, "failure", "missed", message)
+        problem(case, "failure", "missed", message)
     elif judged.verdict is Judgement.UNKNOWN:
-        _problem(case, "error", "unknown", message)
+        problem(case, "error", "unknown", message)
 
 
-def _problem(case: ET.Element, tag: str, kind: str, message: str) -> None:
-    """GitLab shows the text and not the attribute, others the attribute: both hold it."""
+def suite_of(
+    name: str, *, tests: int, failures: int, errors: int, seconds: Seconds, started: str = ""
+) -> tuple[ET.Element, ET.Element]:
+    """The root, and in it the one suite, with what is counted; `started` is ISO 8601, UTC."""
+    counts = {
+        "tests": str(tests),
+        "failures": str(failures),
+        "errors": str(errors),
+        "time": f"{seconds:.3f}",
+    }
+    suites = ET.Element("testsuites", {"name": "perfhunt", **counts})
+    stamp = {"timestamp": visible(started.removesuffix("Z"))} if started else {}
+    return suites, ET.SubElement(suites, "testsuite", {"name": name, **stamp, **counts})
+
+
+def problem(case: ET.Element, tag: str, kind: str, message: str) -> None:
+    """Say what is wrong with a case: `tag` is failure or error. GitLab shows the text and not the
+    attribute, others the attribute: both hold it.
+    """
     ET.SubElement(case, tag, message=visible(message), type=kind).text = visible(message)

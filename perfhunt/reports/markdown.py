@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from perfhunt.model.finding import Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import SEARCHED, Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import Markdown, cell, code
 from perfhunt.model.text.escaping import markdown as _text
@@ -40,6 +40,7 @@ from perfhunt.reports.words import (
     prediction,
     ratio_words,
     route_words,
+    sample_words,
 )
 
 LIMIT = 60_000  # bytes; a comment may have 65,536 characters
@@ -57,9 +58,27 @@ def markdown(run: Run) -> str:
     """The report; sections that do not fit under the limit are left out from the end, and that is
     said.
     """
-    parts = (_head, _slo, _knee, _failures, _suspects, _reason, _waterfall, _trust, _trials, _foot)
+    parts = (
+        _head,
+        objectives,
+        _knee,
+        _failures,
+        suspects,
+        _reason,
+        _waterfall,
+        _trust,
+        _trials,
+        _foot,
+    )
+    return fitted(part(run) for part in parts)
+
+
+def fitted(sections: Iterable[str]) -> str:
+    """Sections that are not empty, one below the other, as many from the first on as fit under the
+    limit; what is left out is said.
+    """
     text, size = "", 0
-    for section in filter(None, (part(run) for part in parts)):
+    for section in filter(None, sections):
         size += len(section.encode()) + 1
         if size > LIMIT:
             return f"{text}\n_More is in report.html: this is as much as fits here._\n"
@@ -67,7 +86,7 @@ def markdown(run: Run) -> str:
     return text
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table whose cells are text, or Markdown of `code`: nothing else may bring markup in."""
     titles = [list(map(_cell, head)), ["---"] * len(head)]
     lines = ["| " + " | ".join(row) + " |" for row in (*titles, *(map(_cell, r) for r in rows))]
@@ -75,11 +94,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return cell(value.markdown if isinstance(value, _Code) else _text(value))
+    return cell(value.markdown if isinstance(value, CodeCell) else _text(value))
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
+class CodeCell:
     """A cell that is shown as code."""
 
     text: str
@@ -94,12 +113,13 @@ def _head(run: Run) -> str:
     return f"## {_text(headline(run))} · {_text(name)}\n\n{_text(verdict_sentence(run))}\n"
 
 
-def _slo(run: Run) -> str:
+def objectives(run: Run) -> str:
+    """The section of what was asked and what was measured; "" where nothing was judged."""
     if not run.judged:
         return ""
     rows = [
         (
-            _Code(j.objective.name),
+            CodeCell(j.objective.name),
             allowed(j),
             measured(j),
             f"{j.n:,}",
@@ -108,11 +128,13 @@ def _slo(run: Run) -> str:
         for j in run.judged
     ]
     at = f" at {format_rate(run.judged_at)}" if run.judged_at else ""
-    return f"### SLO{at}\n\n" + _table(("objective", "asked", "measured", "n", ""), rows)
+    judged = table(("objective", "asked", "measured", "n", ""), rows)
+    shown = "".join(f"\n- {_text(words)}" for words in sample_words(run))
+    return f"### SLO{at}\n\n{judged}" + (f"{shown}\n" if shown else "")
 
 
 def _knee(run: Run) -> str:
-    if run.kind == RunKind.PROFILE:
+    if run.kind not in SEARCHED:
         return ""
     capacity = _text(capacity_words(run.capacity))
     if isinstance(run.knee, NoKnee):
@@ -120,8 +142,8 @@ def _knee(run: Run) -> str:
         return none + _routes(run)
     others = (knee for knee in run.knees if knee != run.knee)
     rows = [_knee_row(knee) for knee in (run.knee, *others) if not isinstance(knee, NoKnee)]
-    table = _table(("breaks", "knee", "kind", "sharpness"), rows)
-    return f"### Knee\n\n{table}\nCapacity when saturated: {capacity}.\n" + _routes(run)
+    rates = table(("breaks", "knee", "kind", "sharpness"), rows)
+    return f"### Knee\n\n{rates}\nCapacity when saturated: {capacity}.\n" + _routes(run)
 
 
 def _routes(run: Run) -> str:
@@ -129,7 +151,7 @@ def _routes(run: Run) -> str:
         return ""
     rows = ((r.route, format_share(r.share), route_words(r), f"{r.n:,}") for r in run.route_knees)
     head = ("route", "of the traffic", "breaks at, of the whole traffic", "n")
-    return f"\n{_table(head, rows)}"
+    return f"\n{table(head, rows)}"
 
 
 def _knee_row(knee: Knee) -> tuple[str, ...]:
@@ -139,25 +161,26 @@ def _knee_row(knee: Knee) -> tuple[str, ...]:
 
 def _failures(run: Run) -> str:
     rows = [
-        (_Code(kind.route), kind.how, f"{kind.count:,} of {kind.n:,}", kind.rates, kind.first)
+        (CodeCell(kind.route), kind.how, f"{kind.count:,} of {kind.n:,}", kind.rates, kind.first)
         for kind in failed_requests(run)[:FAILURES]
     ]
     head = ("route", "how", "requests", "load", "the first of them")
-    table = _table(head, rows) if rows else ""
-    texts = [(f"{count:,}", _Code(text)) for text, count in error_texts(run)[:FAILURES]]
-    said = _table(("times", "what the client met"), texts) if texts else ""
-    parts = "\n".join(filter(None, (table, said)))
+    listed = table(head, rows) if rows else ""
+    texts = [(f"{count:,}", CodeCell(text)) for text, count in error_texts(run)[:FAILURES]]
+    said = table(("times", "what the client met"), texts) if texts else ""
+    parts = "\n".join(filter(None, (listed, said)))
     return f"### Requests that failed\n\n{parts}" if parts else ""
 
 
-def _suspects(run: Run) -> str:
+def suspects(run: Run) -> str:
+    """The section of the findings, and what taking the first away would bring; "" without any."""
     if not run.findings:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
     title = "Suspects at the knee" if accused(run) else "What it spends its time on"
     findings = run.findings[:SUSPECTS]
     costs = ms_column([finding.blamed for finding in findings])
-    text = f"### {title}\n\n" + _table(head, map(_suspect, findings, costs))
+    text = f"### {title}\n\n" + table(head, map(_suspect, findings, costs))
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             text += f"\n{_text(leaves_words(finding))}\n"
@@ -175,7 +198,7 @@ def _suspects(run: Run) -> str:
 def _suspect(finding: Finding, cost: str) -> tuple[object, ...]:
     return (
         str(finding.rank),
-        _Code(finding.function),
+        CodeCell(finding.function),
         place(finding),
         finding.category,
         cost,
@@ -200,7 +223,7 @@ def _reason(run: Run) -> str:
 
 def _peers(run: Run) -> str:
     rows = [peer_cells(peer) for peer in peers_at_knee(run)]
-    return f"\n{_table(HEAD, rows)}" if rows else ""
+    return f"\n{table(HEAD, rows)}" if rows else ""
 
 
 def _waterfall(run: Run) -> str:
@@ -212,10 +235,10 @@ def _waterfall(run: Run) -> str:
     both = [Interval(v, v, v, 0) for part in parts for v in (part.base, part.knee)]
     spent = ms_column(both)
     rows = zip([part.name for part in parts], spent[::2], spent[1::2], added, strict=True)
-    table = _table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
+    listed = table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
     notes = _text(" ".join(remarks(waterfall)))
     title = f"Where the added latency went: {_text(totals_words(waterfall, run))}"
-    return f"### {title}\n\n{table}\n{notes}\n"
+    return f"### {title}\n\n{listed}\n{notes}\n"
 
 
 def _trust(run: Run) -> str:
@@ -249,11 +272,11 @@ def _trials(run: Run) -> str:
         "lag p99 ms",
         "",
     )
-    table = _table(head, [_trial(run, t) for t in run.trials])
+    tried = table(head, [_trial(run, t) for t in run.trials])
     notes = "".join(f"- {_text(note)}\n" for note in generator_notes(run)[:NOTES])
     noted = f"What the generator noted:\n\n{notes}\n" if notes else ""
     summary = plural(len(run.trials), "trial")
-    return f"<details><summary>{summary}</summary>\n\n{table}\n{noted}</details>\n"
+    return f"<details><summary>{summary}</summary>\n\n{tried}\n{noted}</details>\n"
 
 
 def _trial(run: Run, trial: Trial) -> tuple[str, ...]:

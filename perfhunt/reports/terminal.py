@@ -15,7 +15,7 @@ from perfhunt.model.finding import BottleneckClass, Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.question import EngineName
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import SEARCHED, Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import terminal as escaped
 from perfhunt.model.text.escaping import visible
@@ -44,6 +44,7 @@ from perfhunt.reports.words import (
     prediction,
     ratio_words,
     route_words,
+    sample_words,
 )
 
 # One screen where nobody says how large it is: characters of a line, and lines.
@@ -162,11 +163,16 @@ def _objectives(run: Run, screen: Screen) -> list[str]:
     return [
         *_table(("SLO " + at, "asked", "measured", "", ""), rows, screen),
         *([f"  and {more} more that hold or are like these"] * (more > 0)),
+        *(
+            line
+            for words in sample_words(run)[:OBJECTIVES]
+            for line in _wrapped(words, "  ", screen)
+        ),
     ]
 
 
 def _knee(run: Run, screen: Screen) -> list[str]:
-    if run.kind == RunKind.PROFILE:
+    if run.kind not in SEARCHED:
         return []
     knee, capacity = run.knee, f"capacity  {capacity_words(run.capacity)}"
     if isinstance(knee, NoKnee):

@@ -35,6 +35,9 @@ def verdict_sentence(run: Run) -> str:
         return "The run is still going: what follows is what was measured so far."
     if run.kind == RunKind.PROFILE:
         return _profiled(run)
+    if run.kind == RunKind.SMOKE:
+        n = run.baseline.n if run.baseline else 0
+        return f"{_slo(run)} Judged by {plural(n, 'request')}{_because(run)}."
     return f"{_slo(run)} {_knee(run)}{_set_aside(run)}"
 
 

@@ -86,6 +86,15 @@ def prediction(run: Run) -> WhatIf | None:
     return run.findings[0].what_if
 
 
+def sample_words(run: Run) -> tuple[str, ...]:
+    """What the few requests of a smoke show of each objective, as sentences; none for other runs,
+    which judge by many.
+    """
+    if run.kind != RunKind.SMOKE:
+        return ()
+    return tuple(f"{j.objective.name}: {j.note}" for j in run.judged if j.note)
+
+
 def made_by(run: Run) -> str:
     """What made the load, with its version where it is a program of its own."""
     engine = run.question.engine

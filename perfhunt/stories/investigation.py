@@ -8,7 +8,7 @@ measured is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -115,29 +115,16 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
     """The Run of one investigation, stored. Raises what ended it early (Stopped, TargetDied...),
     after storing that too.
     """
+    return kept(lab, lambda: _investigated(question, lab, options))
+
+
+def kept(lab: Lab, story: Callable[[], Run]) -> Run:
+    """The run that a story finishes, the lab closed; what ends it early is raised after what there
+    is was stored.
+    """
     try:
         with closing(lab):
-            lab.open(question)
-            warm = warmed_up(question, lab) if options.warm_up else None
-            floor = measure_floor(question, lab, options)
-            climb = climb_to_knee(question, lab, floor, options, warm)
-            held = hold_at_knee(question, lab, climb, floor.trial, options)
-            judged = judge_at_load(question, lab, climb, floor.trial, options)
-            if options.soak is not None:
-                rate = soak_rate(climb, held.rate)
-                step = step_of(question, Phase.SOAK, rate, BLOCK, 4)
-                climb = soak(lab, climb, step, options.soak)
-            diagnosis = explain(lab, floor, climb, held, options=options)
-            if above := hold_above(question, lab, climb, held, diagnosis):
-                diagnosis = explain(lab, floor, climb, held, above, options)
-            return lab.finish(
-                floor=floor.trial,
-                climb=climb,
-                judged=judge_slo(question.slo, judged, climb.knee, lab.trials),
-                judged_at=judged.step.rate,
-                effect=held.effect,
-                diagnosis=diagnosis,
-            )
+            return story()
     except (PerfhuntError, OSError) as raised:
         error = raised if isinstance(raised, PerfhuntError) else refused_by_the_system(raised)
         if lab.run is not None:  # It was finished: what went wrong on leaving costs nothing of it.
@@ -145,6 +132,30 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
             return lab.run
         lab.abandon(error)
         raise error from raised
+
+
+def _investigated(question: Question, lab: Lab, options: Options) -> Run:
+    lab.open(question)
+    warm = warmed_up(question, lab) if options.warm_up else None
+    floor = measure_floor(question, lab, options)
+    climb = climb_to_knee(question, lab, floor, options, warm)
+    held = hold_at_knee(question, lab, climb, floor.trial, options)
+    judged = judge_at_load(question, lab, climb, floor.trial, options)
+    if options.soak is not None:
+        rate = soak_rate(climb, held.rate)
+        step = step_of(question, Phase.SOAK, rate, BLOCK, 4)
+        climb = soak(lab, climb, step, options.soak)
+    diagnosis = explain(lab, floor, climb, held, options=options)
+    if above := hold_above(question, lab, climb, held, diagnosis):
+        diagnosis = explain(lab, floor, climb, held, above, options)
+    return lab.finish(
+        floor=floor.trial,
+        climb=climb,
+        judged=judge_slo(question.slo, judged, climb.knee, lab.trials),
+        judged_at=judged.step.rate,
+        effect=held.effect,
+        diagnosis=diagnosis,
+    )
 
 
 def warmed_up(question: Question, lab: Lab) -> WarmUp:

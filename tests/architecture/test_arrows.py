@@ -43,13 +43,14 @@ LEVEL = {name: level for level, names in enumerate(ROWS) for name in names}
 # its own chain, and none of another chain. Where there is an order, the room's `__init__` says it
 # in words.
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "analysis": (("trial", "knee", "blame", "diagnosis", "change", "verdict"),),
+    "analysis": (("trial", "knee", "blame", "diagnosis", "change", "verdict", "gate"),),
     "analysis/diagnosis": (("known", "rules", "answer"), ("known", "prediction"), ("waterfall",)),
     "analysis/knee": (("curve", "stages", "answers"),),
     "change": (("git",), ("readers",)),
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),
     "cli": (("view", "verbs"),),
-    "jobs": (("stored", "verify"), ("bench",)),
+    "cli/verbs": (("stored",), ("gate",)),
+    "jobs": (("stored", "ci", "verify", "gate"), ("bench",)),
     "load": (("trust", "programs", "child"),),
     "load/child": (
         ("bounds", "http", "users"),
@@ -59,7 +60,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("text", "verdict", "document", "testfile", "recorded"),),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
-    "reports": (("requests", "pictures", "html"),),
+    "reports": (("requests", "pictures", "html", "ci"),),
     "target": (("proc", "code", "resources", "host"),),
 }
 

@@ -19,6 +19,8 @@ NOT_IMPORTED = {
     "gunicorn": "runs the demo's shop and the services of the live tests",
     "hypercorn": "runs services of tests/live/zoo",
     "mypy": "run by scripts/check",
+    "opentelemetry-proto": "loaded by name, where it is installed",
+    "prometheus-client": "loaded by name, where it is installed",
     "py-spy": "run as a program: it has no module",
     "pyinstrument": "kept: it gets its work with a later capability",
     "pytest-timeout": "a plugin of pytest",

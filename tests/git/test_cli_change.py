@@ -13,7 +13,7 @@ from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
-from perfhunt.errors import ChangeRefused
+from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.jobs.verify.edit_patch import edit_patch
 from perfhunt.jobs.verify.request import VerifyRequest
 from perfhunt.jobs.verify.stored import base_revision
@@ -181,6 +181,14 @@ def test_a_run_of_uncommitted_work_that_was_not_kept_is_refused_with_what_to_do(
     with pytest.raises(ChangeRefused, match="uncommitted work") as refused:
         base_revision(Repository(shop), run_, VerifyRequest())
     assert "Commit" in refused.value.hint
+
+
+def test_a_commit_that_this_clone_lacks_is_told_with_how_to_fetch_it(shop: Path) -> None:
+    run_ = measured()
+    run_ = replace(run_, environment=replace(run_.environment, git_revision="2" * 40))
+    with pytest.raises(UsageError, match=r"2{12}, is not in this clone") as refused:
+        base_revision(Repository(shop), run_, VerifyRequest())
+    assert "git fetch" in refused.value.hint
 
 
 def test_a_snapshot_that_git_tidied_away_is_refused_with_what_to_do(shop: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.cli.app import app
 from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
+from perfhunt.jobs.stored.pack import pack_run
 from perfhunt.jobs.verify import command as verify_command
 from perfhunt.jobs.verify import process as verify_process
 from perfhunt.jobs.verify import versions as verify_versions
@@ -25,6 +26,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.rundir import RunDirectory
+from perfhunt.store.testfile import read_question
 from perfhunt.target.launch import ServiceCommand
 from tests.git.repositories import git, project_repository, write_files
 from tests.sample_run import keep, sample_run
@@ -55,7 +57,7 @@ def verify(
 
 
 def profiles(waiting: float) -> VersionProfiles:
-    level, page = Frame("level", "web/stock.py"), Frame("title", "web/pages.py")
+    level, page = Frame("level", "web/stock.py", 2), Frame("title", "web/pages.py")
     stacks = {(level, Frame("[lock]", kind=FrameKind.WAIT)): waiting, (page,): 50.0}
     return VersionProfiles(
         Measured(Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 10.0, stacks, ticks=80), 100.0)
@@ -127,6 +129,39 @@ def test_both_versions_are_checked_out_and_started_where_the_command_was_typed(
     assert "<svg" in (kept / "difference.svg").read_text()
     assert b"+    return 4" in (kept / "change.patch").read_bytes()
     assert len(git(shop, "worktree", "list").splitlines()) == 1
+
+
+def test_ci_gets_the_verdict_as_files_and_notes_beside_the_lines_of_the_edit(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bench(monkeypatch, Word.REVERT)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
+    summary = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    words = ("verify", "--base", "HEAD", "--quiet", "--artifacts", "out")
+    done = CliRunner().invoke(app, words, obj=("serve",))
+    assert done.exit_code == 90
+    left = shop / "web" / "out"
+    comment = (left / "comment.md").read_text()
+    assert "perfhunt: REVERT" in comment.splitlines()[1]
+    assert summary.read_text() in comment
+    for name in ("difference.svg", "verdict.json", "change.patch", "junit-verdict.xml"):
+        assert (left / name).stat().st_size
+    assert done.stdout == "REVERT: as was asked for\n"
+    assert "::error file=web/stock.py,line=2,title=perfhunt%3A REVERT" in done.stderr
+
+
+def test_a_folder_for_ci_that_is_none_costs_no_verdict(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bench(monkeypatch, Word.REVERT)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4"), "web/.perfhunt/out": ""})
+    code, lines, _ = verify("--base", "HEAD", "--artifacts", ".perfhunt/out", command=("serve",))
+    event = json.loads(lines[-1])
+    assert (code, event["word"]) == (90, "REVERT")
+    told = [caution["sentence"] for caution in event["verdict"]["cautions"]]
+    assert any("copies in .perfhunt/out are missing" in sentence for sentence in told)
 
 
 def test_a_program_in_an_ignored_environment_is_found_in_the_users_own_tree(
@@ -273,6 +308,23 @@ def test_a_service_whose_surroundings_changed_is_invalid_and_gets_no_load(
     event = json.loads(lines[-1])
     assert (code, event["word"], event["directory"]) == (91, "INVALID", None)
     assert "kernel was 6.8.0, and is 6.9.0" in event["verdict"]["reason"]
+
+
+def test_a_packed_baseline_of_another_host_is_invalid_with_what_holds_there_instead(
+    shop: Path, investigated: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = read_question(None, shop / "web", {})
+    keep(tmp_path / "main", replace(investigated, question=asked))
+    file = tmp_path / "baseline.pack"
+    file.write_bytes(pack_run("last", tmp_path / "main").content)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
+    there = replace(investigated.environment, host="elsewhere")
+    monkeypatch.setattr(verify_process, "surroundings", lambda *_: there)
+    code, lines, _ = verify("--pid", "4242", "--against", str(file))
+    event = json.loads(lines[-1])
+    assert (code, event["word"]) == (91, "INVALID")
+    assert "and is elsewhere" in event["verdict"]["reason"]
+    assert "-- COMMAND in the place of --pid" in event["verdict"]["next_step"]
 
 
 def test_a_process_that_does_not_run_the_edit_is_refused(

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from perfhunt.model.run import Run
-from perfhunt.reports.format import FORMATS
+from perfhunt.reports.ci.annotations import annotation_text
+from perfhunt.reports.ci.comment import verdict_comment
+from perfhunt.reports.ci.verdict_junit import verdict_junit
+from perfhunt.reports.format import FOR_CI, FORMATS
 from perfhunt.reports.pictures.flamegraph import differential
-from tests.sample_run import aborted_run, sample_run
+from tests.sample_run import aborted_run, judged_change, sample_run
 
 HERE = Path(__file__).parent / "reports"
 RUNS = {"whole": sample_run(), "aborted": aborted_run()}
@@ -29,11 +32,18 @@ def compare(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["terminal", "markdown", "junit", "json", "flamegraph", "folded", "speedscope"]
+    "form",
+    ["terminal", "markdown", "junit", "json", "flamegraph", "folded", "speedscope", *FOR_CI],
 )
 @pytest.mark.parametrize(("name", "run"), RUNS.items(), ids=RUNS)
 def test_a_report_reads_as_it_did(name: str, run: Run, form: str) -> None:
     compare(f"{name}-{FORMATS[form].file_name}", FORMATS[form].render(run))
+
+
+def test_what_ci_is_told_of_a_verdict_reads_as_it_did() -> None:
+    compare("verdict-comment.md", verdict_comment(judged_change()))
+    compare("verdict-junit.xml", verdict_junit(judged_change()))
+    compare("verdict-annotations.txt", annotation_text(judged_change()))
 
 
 def test_a_differential_reads_as_it_did() -> None:

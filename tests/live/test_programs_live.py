@@ -3,12 +3,10 @@ in their latencies, and they stay where they are put.
 """
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,16 +16,15 @@ import pytest
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.bounds.kept import ports_can_be_kept
-from perfhunt.load.engines import ENGINES
 from perfhunt.load.programs.engine import ProgramEngine
 from perfhunt.load.programs.facts import probe_rate, program_rate
-from perfhunt.load.seam import LoadEngine
 from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome
-from perfhunt.model.question import EngineName, Expect, Question, Ramp, RequestTemplate, Target
-from perfhunt.model.slo import Criterion, Slo
+from perfhunt.model.question import EngineName, Expect, Question, RequestTemplate, Target
+from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Drain
 from perfhunt.model.units import Seconds
-from tests.live.load_targets.harness import P99, announced, free_port, python, step
+from tests.live.load_targets.harness import announced, free_port, python, step
+from tests.live.load_targets.programs import opened, seen, with_k6
 from tests.live.load_targets.receiver import Receiver
 from tests.live.load_targets.timed import PERIOD, STALL
 from tests.live.running import until
@@ -43,48 +40,12 @@ PROGRAMS = [
     )
     for name in (EngineName.K6, EngineName.VEGETA)
 ]
-with_k6 = pytest.mark.skipif(shutil.which("k6") is None, reason="k6 is not installed")
-
-
-@contextlib.contextmanager
-def opened(
-    name: EngineName,
-    url: str,
-    directory: Path,
-    *endpoints: RequestTemplate,
-    script: str = "",
-    criteria: tuple[Criterion, ...] = (P99,),
-    timeout: Seconds = 10.0,
-) -> Iterator[LoadEngine]:
-    """An engine that has another program send to a service of the test."""
-    path = directory / "script.js"
-    path.write_text(script)
-    question = Question(
-        Target(url),
-        endpoints or (() if script else (HOME,)),
-        Slo(()),
-        Ramp(timeout=timeout),
-        engine=name,
-        k6_script=str(path) if script else None,
-    )
-    made = ENGINES[name](run="test")
-    try:
-        made.open(question, criteria, directory / "trials")
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def listener() -> Iterator[str]:
     with announced(*python("listener.py")) as url:
         yield url
-
-
-def seen(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"{url}/seen") as response:
-        paths: dict[str, int] = json.load(response)["paths"]
-        return paths
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

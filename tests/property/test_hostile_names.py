@@ -183,9 +183,10 @@ def test_no_format_hides_anything_or_gives_an_order(form: str, name: str) -> Non
 
 
 @NAMES
-def test_markdown_shows_a_name_and_brings_nothing_in(name: str) -> None:
+@pytest.mark.parametrize("form", ["markdown", "comment"])
+def test_markdown_shows_a_name_and_brings_nothing_in(name: str, form: str) -> None:
     page = MarkdownIt("commonmark", {"html": True, "linkify": True}).enable("table")
-    shown = page.render(rendered("markdown", name)).replace("<!-- -->", "")
+    shown = page.render(rendered(form, name)).replace("<!-- -->", "")
     ours = {"h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "ul", "li"}
     ours |= {"details", "summary", "strong", "sub"}
     tags = set(re.findall(r"<([a-zA-Z][a-z0-9]*)", shown))
@@ -217,7 +218,7 @@ def test_code_of_markdown_reads_as_the_name_itself(name: str) -> None:
 def test_xml_of_junit_and_pictures_reads_as_the_name_itself(name: str) -> None:
     root = ET.fromstring(element("text", name, data_n=name))
     assert (root.text or "") == root.get("data-n") == escaping.visible(name)
-    for form in ("junit", "flamegraph"):
+    for form in ("junit", "flamegraph", "knee", "waterfall"):
         ET.fromstring(rendered(form, name))
 
 
@@ -237,6 +238,28 @@ def test_json_is_read_by_every_reader(name: str) -> None:
     json.dumps(read, ensure_ascii=False).encode("utf-8")  # no half of a pair is left
     if not hidden(name):
         assert read == {"name": name, name: [name]}
+
+
+@NAMES
+@pytest.mark.parametrize(
+    "form", ["otlp", "bencher", "benchmark-bigger", "benchmark-smaller", "load-performance"]
+)
+def test_what_ci_reads_as_json_is_json(name: str, form: str) -> None:
+    json.dumps(json.loads(rendered(form, name)), ensure_ascii=False).encode("utf-8")
+
+
+@NAMES
+def test_a_workflow_command_stays_one_with_the_name_in_it(name: str) -> None:
+    line = escaping.workflow_command("notice", name, file=name, title=name)
+    assert hidden(line) == []
+    head, _, _ = line.removeprefix("::").partition("::")
+    assert re.fullmatch(r"notice(?: (?:(?:file|title)=[^:,]*,?)+)?", head)
+
+
+@NAMES
+def test_a_label_of_a_metric_ends_where_it_should(name: str) -> None:
+    assert re.fullmatch(r'(?:[^"\\\n]|\\[\\n"])*', escaping.label(name))
+    assert re.sub(r"\\(.)", r"\1", escaping.label(name)) == escaping.visible(name)
 
 
 @NAMES

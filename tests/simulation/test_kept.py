@@ -15,12 +15,13 @@ import pytest
 
 from perfhunt.errors import ExitCode, LoadFailed, StoreError
 from perfhunt.jobs import publish as publishing
+from perfhunt.jobs.ci.renderers import renderer
 from perfhunt.jobs.publish import STORED, publish
 from perfhunt.lab import Lab
 from perfhunt.model.finding import CautionCode
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Event, Finished, Noted, Run, RunEnd
-from perfhunt.reports.format import FORMATS
+from perfhunt.reports.format import FOR_CI, FORMATS
 from perfhunt.store.rundir import RunDirectory, read_directory
 from perfhunt.stories.investigation import investigate
 from tests.simulation.test_investigate import Blind, lab, question_of, stored
@@ -48,7 +49,10 @@ def test_a_run_leaves_its_reports_and_their_copies(tmp_path: Path) -> None:
     run = investigate(question_of(), bench(tmp_path, tmp_path / "copies"))
     assert_kept(run, stored(tmp_path))
     assert unkept(run) == []
-    assert {path.name for path in (tmp_path / "copies").iterdir()} == set(run.artifacts.values())
+    copies = {path.name for path in (tmp_path / "copies").iterdir()}
+    pictures = {f"{name.removesuffix('.svg')}.png" for name in copies if name.endswith(".svg")}
+    assert copies - pictures == {*run.artifacts.values()} | {FORMATS[n].file_name for n in FOR_CI}
+    assert copies & pictures == (pictures if renderer() is not None else set())
     assert stored(tmp_path).artifacts == run.artifacts
 
 

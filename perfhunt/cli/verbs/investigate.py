@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import typer
-
 from perfhunt.cli.options import (
     STORE,
     AllowBusyOption,
     ArtifactsOption,
     BindOption,
     EngineOption,
+    ExitZeroOption,
     JsonOption,
     OpenTargetOption,
     PidOption,
@@ -52,6 +51,7 @@ def investigate(
     allow_busy: AllowBusyOption = False,
     trust_repository: TrustOption = False,
     artifacts: ArtifactsOption = None,
+    exit_zero_on: ExitZeroOption = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     wide: WideOption = False,
@@ -60,9 +60,8 @@ def investigate(
     """Find the knee, profile the service there, and say what stops it. Exit code 0: SLO met; 99:
     missed; 91: not known.
     """
-    from perfhunt.cli import console
-    from perfhunt.cli.view.results import show_run
-    from perfhunt.cli.view.watchers import watching
+    from perfhunt.cli import advisory, console
+    from perfhunt.cli.view import results, watchers
     from perfhunt.jobs.investigate import run_investigation
     from perfhunt.jobs.request import InvestigateRequest, duration_of, profile_policy
 
@@ -88,7 +87,7 @@ def investigate(
         soak=duration_of("--soak", soak) if soak else None,
         engine=engine,
     )
-    with watching(as_json=as_json, quiet=quiet) as watch:
+    with watchers.watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())
-    show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
-    raise typer.Exit(run.exit_code)
+    results.show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
+    advisory.leave(run.exit_code, advisory=exit_zero_on)

@@ -19,7 +19,8 @@ from perfhunt.cli.verbs import (
     verify,
     worker,
 )
-from perfhunt.cli.verbs.stored import compare, history, report, schema
+from perfhunt.cli.verbs.gate import nightly, smoke
+from perfhunt.cli.verbs.stored import compare, history, pack, report, schema
 from perfhunt.cli.verbs.stored import open as open_report
 
 
@@ -49,6 +50,8 @@ VERBS: dict[str, Verb] = {
     "investigate": Verb(
         investigate.investigate, "Find the knee, profile there, say what stops the service."
     ),
+    "smoke": Verb(smoke.smoke, "Is the SLO met at a low rate? Half a minute, for CI."),
+    "nightly": Verb(nightly.nightly, "Investigate, soak, compare with the baseline."),
     "profile": Verb(profile.profile, "Profile a live service under the load it has."),
     "verify": Verb(
         verify.verify, "One change, the same question, a verdict.", f"verify --base HEAD {_SERVE}"
@@ -66,6 +69,8 @@ VERBS: dict[str, Verb] = {
     "report": Verb(report.report, "Render a stored run again, in any format."),
     "open": Verb(open_report.open_report, "Open a run's report in the browser."),
     "history": Verb(history.history, "List or draw the runs kept here."),
+    "pack": Verb(pack.pack, "Write a run as one file, for CI to keep."),
+    "unpack": Verb(pack.unpack, "Bring a packed run into the store."),
     "demo": Verb(demo.demo, "The whole job on the bundled shop."),
     "worker": Verb(worker.worker, "Lend this host to another one's load."),
     "schema": Verb(schema.schema, "Print the JSON Schema of run.json."),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from perfhunt.cli.options import (
     STORE,
+    AgainstOption,
     AllowBusyOption,
+    ArtifactsOption,
     AttributionOption,
     BaseOption,
     CompoundOption,
+    ExitZeroOption,
     HeadOption,
     JsonOption,
     PidOption,
@@ -49,15 +52,16 @@ def verify(
     revert: RevertOption = False,
     allow_busy: AllowBusyOption = False,
     trust_repository: TrustOption = False,
+    against: AgainstOption = None,
+    artifacts: ArtifactsOption = None,
+    exit_zero_on: ExitZeroOption = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """Check that exactly one thing changed, ask the stored question again, and give a verdict.
     With --pid: of a service you restarted with the change in it. With -- COMMAND: both versions are
-    started from git, side by side, each on a $PORT of its own, which is surer and sees smaller
-    changes.
-
+    started from git, side by side, each on its own $PORT, which is surer and sees smaller changes.
     Exit code 0: KEEP, NO CHANGE or NOT WORTH IT; 90: REVERT; 91: MIXED, INCONCLUSIVE or INVALID;
     92: not exactly one change.
     """
@@ -69,6 +73,7 @@ def verify(
 
     request = VerifyRequest(
         run=run,
+        against=against,
         command=tuple(context.obj or ()),
         pid=pid,
         port=port,
@@ -84,17 +89,25 @@ def verify(
         revert=revert,
         allow_busy=allow_busy,
         trust_repository=trust_repository,
+        artifacts=artifacts,
         store=store,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
         result = run_verification(request, watch, console.confirm())
+    _leave(result, exit_zero_on, as_json=as_json, quiet=quiet)
+
+
+def _leave(result: VerifyResult, exit_zero_on: str, *, as_json: bool, quiet: bool) -> NoReturn:
+    from perfhunt.cli import advisory
+
     show(result, as_json=as_json, quiet=quiet)
-    raise typer.Exit(int(result.verdict.exit_code))
+    advisory.leave(result.verdict.exit_code, advisory=exit_zero_on)
 
 
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
-    """Print the verdict, and where it is kept."""
+    """Print the verdict, and where it is kept; tell CI."""
     from perfhunt.cli import console
+    from perfhunt.cli.view.ci import tell_verdict
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.jobs.verify.keeping import plain
     from perfhunt.reports.verdict_text import verdict_lines
@@ -111,3 +124,4 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
         )
         if directory is not None and (directory / VERDICT_FILE).exists():
             show_lines(["", f"stored: {console.shown_path(directory / VERDICT_FILE)}"])
+    tell_verdict(result.judged)

@@ -30,8 +30,9 @@ def show_run(
     after: Sequence[str] = (),
 ) -> None:
     """Print how an investigation ended, where its `page` is, and the lines that come after that;
-    its NDJSON has said so already.
+    tell CI. Its NDJSON has said so already.
     """
+    from perfhunt.cli.view.ci import tell_run
     from perfhunt.reports.verdict_sentence import verdict_sentence
 
     if quiet:
@@ -42,6 +43,7 @@ def show_run(
         below = [*where, *after]
         console.rendered(screen_of(run, store, wide=wide, below=len(below)))
         show_lines(below)
+    tell_run(run)
 
 
 def screen_of(run: Run, store: Path, *, wide: bool, below: int = 0) -> str:

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from perfhunt.analysis.verdict.prediction import PredictionRecord, record_of
 from perfhunt.errors import UsageError
-from perfhunt.model.run import EventWatcher, Noted, RunEnd, RunKind, unwatched
+from perfhunt.model.run import SEARCHED, EventWatcher, Noted, RunEnd, RunKind, unwatched
 from perfhunt.model.verdict.prediction import Predicted, PredictionScore
 from perfhunt.reports.pictures.history_svg import KneePoint, knee_history
 from perfhunt.store import ledger
 from perfhunt.store.files import write_atomic
 from perfhunt.store.ledger import LedgerRow, PredictionRow
 from perfhunt.store.rundir import repair
-
-# Kinds of run that looked for a knee.
-SEARCHED = (RunKind.INVESTIGATE, RunKind.VERIFY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
                 change=one_change,
                 patch=patch,
                 directory=directory,
+                target=question.target.name or question.target.url,
             )
             # From here on nothing can lose the verdict: what is still to come explains it.
             measured.append(keep(result))

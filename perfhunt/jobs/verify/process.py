@@ -33,6 +33,11 @@ AGAIN = (
     " then verify its pid."
 )
 
+ELSEWHERE = (
+    "The run before is of another host, where the same code has another speed: let both versions be"
+    " started here, with -- COMMAND in the place of --pid, or investigate the old version here."
+)
+
 UNWATCHED = (
     "profilers looked at the service in the stored run, and --profile off keeps them away now:"
     " leave it out, or investigate the old version again with it"
@@ -66,18 +71,28 @@ def verify_process(
         )
     code = code_state(target.git_root, None, request.trust_repository)
     now = surroundings(target, code, mark_of(request.store))
+    name = question.target.name or question.target.url
     if moved := unlike(one_change, stored, target, now):
-        return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
+        verdict = _invalid(moved)
+        if stored.environment.host and now.host and stored.environment.host != now.host:
+            verdict = replace(verdict, next_step=ELSEWHERE)
+        return VerifyResult(verdict=verdict, change=one_change, patch=patch, target=name)
     stored = replace(stored, question=question)
     looked = was_looked_at(stored)
     if looked and request.profile is ProfilePolicy.OFF:
-        return VerifyResult(verdict=_invalid((UNWATCHED,)), change=one_change, patch=patch)
+        invalid = _invalid((UNWATCHED,))
+        return VerifyResult(verdict=invalid, change=one_change, patch=patch, target=name)
     if not looked and request.profile is ProfilePolicy.AUTO:
         watch(Noted("no profiler attaches: none did in the run that this is compared with"))
         request = replace(request, profile=ProfilePolicy.OFF)
     verdict, new, kept = _asked_again(request, stored, target, one_change, watch, confirm)
     result = VerifyResult(
-        verdict=verdict, change=one_change, patch=patch, directory=kept, runs=(stored, new)
+        verdict=verdict,
+        change=one_change,
+        patch=patch,
+        directory=kept,
+        target=name,
+        runs=(stored, new),
     )
     if verdict.word is Word.INVALID:
         return result
@@ -96,6 +111,7 @@ def _again(request: VerifyRequest) -> InvestigateRequest:
         profile=request.profile,
         allow_busy=request.allow_busy,
         trust_repository=request.trust_repository,
+        artifacts=request.artifacts,
     )
 
 

@@ -13,6 +13,7 @@ from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
 from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.reports.ci.judged_change import JudgedChange
 from perfhunt.stories.verification import BUDGET
 
 # What a verification can do about profiles: it cannot insist on them, the verdict stands without.
@@ -24,12 +25,14 @@ class VerifyRequest:
     """What to verify: with `command`, both versions started from git; without, a service that was
     restarted with the change in it.
 
-    `run` is what to compare with: a run, its id, the beginning of one, a directory, or "last".
+    `run` is what to compare with: a run, its id, the beginning of one, a directory, or "last";
+    `against` a packed one instead.
     `budget` is for the rounds of a paired comparison; `compound` a reason to measure several
     changes at once.
     """
 
     run: str | Run = "last"
+    against: Path | None = None
     command: tuple[str, ...] = ()
     pid: int | None = None
     port: int | None = None
@@ -46,13 +49,15 @@ class VerifyRequest:
     allow_busy: bool = False
     store: Path = Path(".perfhunt")
     trust_repository: bool = False
+    artifacts: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
     """A verdict with what it is about, and where it is kept (None: nothing was measured).
-    `prediction` is how the stored one for the edited code did, where there was one; `runs` the one
-    before and the one after, where the verdict is on two.
+    `prediction` is how the stored one for the edited code did, where there was one. `target` is
+    what the service is called; `runs` the one before and the one after, where the verdict is on
+    two.
     """
 
     verdict: Verdict
@@ -61,4 +66,17 @@ class VerifyResult:
     directory: Path | None = None
     attribution: Attribution | None = None
     prediction: PredictionScore | None = None
+    target: str = ""
     runs: tuple[Run, Run] | None = None
+
+    @property
+    def judged(self) -> JudgedChange:
+        """The verdict as reports show it."""
+        return JudgedChange(
+            target=self.target,
+            id=self.directory.name if self.directory is not None else "",
+            verdict=self.verdict,
+            change=self.change,
+            attribution=self.attribution,
+            prediction=self.prediction,
+        )

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from perfhunt.change.git.repository import Repository
 from perfhunt.errors import ChangeRefused, QuestionError, UsageError
+from perfhunt.jobs.stored.baseline import packed_baseline, require_same_question, require_whole
 from perfhunt.jobs.stored.run import base_of, load_run, newest_investigation
 from perfhunt.jobs.verify.request import VerifyRequest
 from perfhunt.model.question import Question
-from perfhunt.model.run import Environment, Run, RunEnd, RunKind
+from perfhunt.model.run import Environment, Run
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import read_directory
 from perfhunt.store.testfile import read_question
@@ -21,21 +22,30 @@ from perfhunt.store.testfile import read_question
 NEWEST = ("last", "latest")
 
 
+def with_baseline(request: VerifyRequest) -> VerifyRequest:
+    """The request with the run of its packed baseline as what to compare with, if it names one.
+    Raises StoreError; UsageError when that is no whole investigation, or a run is named as well;
+    QuestionError when the test file asks something else.
+    """
+    if request.against is None:
+        return request
+    if request.run not in NEWEST:
+        raise UsageError(
+            "--against FILE and RUN both name what to compare with", "Give one of them."
+        )
+    run = packed_baseline(request.against)
+    written = _written(request.file, request.store)
+    if written is not None:
+        require_same_question(run, written)
+    return replace(request, run=run)
+
+
 def stored_run(request: VerifyRequest) -> Run:
     """The run to compare with: the newest investigation, or the one named. Raises UsageError when
     it cannot be compared with.
     """
     run = _named(request)
-    if run.kind == RunKind.PROFILE:
-        raise UsageError(
-            f"run {run.id} is a profile: it measured no rate",
-            "Name an investigation: perfhunt history",
-        )
-    if run.ended != RunEnd.COMPLETE:
-        raise UsageError(
-            f"run {run.id} was cut short ({run.ended})",
-            "Name a whole one; they are listed by: perfhunt history",
-        )
+    require_whole(run)
     return run
 
 
@@ -76,7 +86,13 @@ def base_revision(repository: Repository, stored: Run | None, request: VerifyReq
             f"run {stored.id} measured uncommitted work, {doubt}",
             "Commit what you start from, investigate that, then make the one edit and verify it.",
         )
-    return repository.resolve(base_of(stored))
+    measured = base_of(stored)
+    if repository.attempt("cat-file", "-e", f"{measured}^{{commit}}").returncode:
+        raise UsageError(
+            f"the commit that run {stored.id} measured, {measured[:12]}, is not in this clone",
+            "Fetch it: git fetch --unshallow (in CI: fetch-depth: 0), or name another: --base REV",
+        )
+    return repository.resolve(measured)
 
 
 def _uncommitted(repository: Repository, measured: Environment) -> str:

@@ -4,14 +4,20 @@ when that was asked.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
-from perfhunt.errors import PerfhuntError, UsageError
+from perfhunt.errors import PerfhuntError, StoreError, UsageError
+from perfhunt.jobs.ci.verdict_files import write_verdict
 from perfhunt.jobs.request import Confirm, require_time
 from perfhunt.jobs.verify.command import verify_command
-from perfhunt.jobs.verify.keeping import PATCH_FILE, keep
+from perfhunt.jobs.verify.keeping import PATCH_FILE, cautioned, keep
 from perfhunt.jobs.verify.process import verify_process
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
+from perfhunt.jobs.verify.stored import with_baseline
+from perfhunt.model.finding import CautionCode
 from perfhunt.model.run import EventWatcher, unwatched
 from perfhunt.model.verdict.verdict import Word
 
@@ -28,12 +34,29 @@ def run_verification(
     a measurement.
     """
     check(request)
+    request = with_baseline(request)
     if request.command:
         result = verify_command(request, watch)
     else:
         result = verify_process(request, watch, confirm)
     # Kept before anything is done to the working tree, and again with what was.
-    return keep(concluded(keep(result), request.revert))
+    return handed_out(keep(concluded(keep(result), request.revert)), request.artifacts)
+
+
+def handed_out(
+    result: VerifyResult, artifacts: Path | None, environ: Mapping[str, str] = os.environ
+) -> VerifyResult:
+    """The result, with its files in the directory `artifacts`, if one is given; what could not be
+    written there is a caution, and the verdict stands.
+    """
+    if artifacts is None:
+        return result
+    refused = write_verdict(result.judged, result.directory, artifacts, environ)
+    if not refused:
+        return result
+    missing = StoreError("; ".join(dict.fromkeys(refused.values())))
+    what = f"copies in {artifacts} are missing ({', '.join(refused)})"
+    return cautioned(result, what, missing, CautionCode.NOT_KEPT)
 
 
 def check(request: VerifyRequest) -> None:

@@ -44,6 +44,7 @@ from perfhunt.load.messages import (
     StopLoad,
     frame,
 )
+from perfhunt.load.programs.facts import PROGRAM_TAKES
 from perfhunt.model.question import EngineName
 from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.text.error_words import error_words
@@ -211,9 +212,12 @@ class Session:
         self._pipe, self._sentinel = pipe, sentinel
         self._cut_off = self._busy = False
         self._farewell: Callable[[], None] = lambda: None
-        self._timeout = _load_of(order).question.ramp.timeout
+        question = _load_of(order).question
+        self._timeout = question.ramp.timeout
+        own = question.engine is EngineName.LOCUST
+        self._overtime = OVERTIME if own else OVERTIME + PROGRAM_TAKES
         self._sessions: tuple[FeedRow, ...] = ()
-        if _load_of(order).question.login is not None:
+        if question.login is not None:
             with sentinel.under_way(LOGIN_WITHIN + OVERTIME):
                 self._sessions = log_in(_load_of(order), os.environ)
         self._generator: LoadGenerator = (
@@ -305,10 +309,10 @@ class Session:
             case RunStep():
                 # Users may log in before a step, each for as long as a request may take.
                 lasts = self._timeout + order.step.duration + order.grace
-                with self._sentinel.under_way(lasts + OVERTIME):
+                with self._sentinel.under_way(lasts + self._overtime):
                     self._pipe.send(self._run(order))
             case SendProbe():
-                with self._sentinel.under_way(order.timeout + OVERTIME):
+                with self._sentinel.under_way(order.timeout + self._overtime):
                     self._pipe.send(self._generator.probe(order.endpoint, order.timeout))
             case FloodTarget():
                 with self._sentinel.under_way(2 * order.seconds + OVERTIME):

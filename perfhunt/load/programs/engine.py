@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.load.programs.beside import disagreement, own_doing
-from perfhunt.load.programs.facts import FACTS, program_rate, require_program, version_of
+from perfhunt.load.programs.facts import (
+    FACTS,
+    PROGRAM_TAKES,
+    program_rate,
+    require_program,
+    version_of,
+)
+from perfhunt.load.running_step import OVERDUE
 from perfhunt.load.seam import SecondWatcher, StopSignal
 from perfhunt.load.tally import Samples, StepTally
 from perfhunt.model.latency import PROBED, RequestOutcome
@@ -23,6 +30,8 @@ from perfhunt.model.trial import Count, Step, Trial, arrivals, mix
 
 class ProgramEngine(LocustEngine):
     """Drives a program by way of the load child."""
+
+    overdue = OVERDUE + PROGRAM_TAKES
 
     def open(
         self,

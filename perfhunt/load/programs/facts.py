@@ -21,6 +21,10 @@ PROBE_SHARE: Share = 0.05
 PROBE_LEAST: PerSecond = 50.0
 PROBE_MOST: PerSecond = 200.0
 PROBE_PART: Share = 0.5
+# A script's setup, for which k6 itself waits a minute; and what an iteration may sleep or compute.
+PREPARES_WITHIN: Seconds = 75.0
+LONGEST_PAUSE: Seconds = 60.0
+PROGRAM_TAKES: Seconds = PREPARES_WITHIN + LONGEST_PAUSE  # more than our own client
 _ANSWERS_WITHIN: Seconds = 10.0  # the question which version it is
 
 

@@ -25,7 +25,7 @@ from perfhunt.model.question import (
     Target,
 )
 from perfhunt.model.run import Environment, RunKind, TargetProcess
-from perfhunt.model.slo import Judgement, Slo
+from perfhunt.model.slo import Judgement, Slo, SmokeLoad
 from perfhunt.model.states import PeerKind, PeerProcess, ThreadTime
 from perfhunt.model.trial import (
     AttachedTool,
@@ -299,6 +299,7 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     login: RequestTemplate | None = None
     session_values: tuple[tuple[str, str], ...] = ()
     sessions: int = 0
+    smoke: SmokeLoad = SmokeLoad()
     source: str = ""
     keep_error_text: bool = False
     fingerprint: str

@@ -1,4 +1,4 @@
-"""The `[ramp]` and `[safety]` tables of the test file."""
+"""The `[ramp]`, `[smoke]` and `[safety]` tables of the test file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from perfhunt.model.question import (
     RampMode,
     Safety,
 )
+from perfhunt.model.slo import SmokeLoad
 from perfhunt.model.testfile.strict import Reader, show
 from perfhunt.model.units import Share, UnitError, parse_duration, parse_rate
 
@@ -81,6 +82,16 @@ def _staircase(table: Reader) -> tuple[Plateau, ...]:
         else:
             plateaus.append(plateau)
     return tuple(plateaus)
+
+
+def read_smoke(top: Reader) -> SmokeLoad:
+    """The `[smoke]` table, or the defaults; problems go to the reader."""
+    table = top.child("smoke", '[smoke] with duration = "30s"')
+    if table is None:
+        return SmokeLoad()
+    smoke = SmokeLoad(table.optional_rate("rate", "10/s"), table.optional_duration("duration"))
+    table.finish({"latency": "in [slo]", "at_load": "in [slo]"})
+    return smoke
 
 
 def read_safety(top: Reader) -> Safety:

@@ -25,7 +25,7 @@ from perfhunt.model.question import (
 from perfhunt.model.slo import Measure
 from perfhunt.model.testfile.engine_keys import check_engine, read_engine, read_k6_script
 from perfhunt.model.testfile.locust_table import read_connects, read_locust, read_locustfile
-from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
+from perfhunt.model.testfile.ramp_table import read_ramp, read_safety, read_smoke
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
 from perfhunt.model.testfile.traffic_table import Surroundings, read_login, read_traffic
@@ -170,6 +170,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         login=login.request,
         session_values=login.values,
         sessions=login.sessions,
+        smoke=read_smoke(top),
         source=source,
         keep_error_text=_keep_error_text(top),
     )
@@ -298,6 +299,7 @@ def _check_together(top: Reader, question: Question) -> None:
         ("ramp.start", question.ramp.start),
         ("slo.at_load", question.slo.at_load),
         ("ramp.max", question.ramp.max_rate),
+        ("smoke.rate", question.smoke.rate),
     ]
     if question.ramp.mode is RampMode.STAIRCASE:
         rates += [

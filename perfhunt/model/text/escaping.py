@@ -74,6 +74,23 @@ def terminal(line: str) -> str:
     return _ORDER.sub(lambda m: f"{m[1] or ''}\\x{ord(m[0][-1]):02x}", line)
 
 
+def workflow_command(name: str, message: str, **properties: str | int) -> str:
+    """An order to the log of GitHub Actions: `::warning file=a.py,line=3::message`. What an order
+    takes for its own marks is percent-encoded, in properties the two that part them as well.
+    """
+    given = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items() if value)
+    return f"::{name}{given and ' '}{given}::{visible(message).replace('%', '%25')}"
+
+
+def _property(text: str) -> str:
+    return re.sub("[%:,]", _percent, visible(text))
+
+
+def label(text: str) -> str:
+    """Text between the double quotes of an OpenMetrics label."""
+    return visible(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
 def markup(text: object) -> Markup:
     """Text for HTML, SVG and XML: for the inside of elements and for quoted attributes. What is
     markup already stays.

@@ -47,6 +47,18 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class HotLine:
+    """A line of the edited code, and the share of the samples after the edit that stood on it, or
+    called from it.
+    """
+
+    file: str
+    line: int
+    function: str
+    share: Share
+
+
+@dataclass(frozen=True, slots=True)
 class Attribution:
     """What the edit can have to do with what was measured.
 
@@ -55,7 +67,8 @@ class Attribution:
     `explained` is False when even the low end of the measured gain is beyond that bound, None when
     there is nothing to check. `moved` are unedited functions that took on the cost. Of a package,
     the demands are its own and those of its functions that changed. `shifted` are the functions
-    whose own demand changed where nothing that was edited has frames: no cause is claimed.
+    whose own demand changed where nothing that was edited has frames: no cause is claimed. `hot`
+    are lines of the edited code, the hottest first.
     """
 
     atoms: tuple[Atom, ...]
@@ -67,3 +80,4 @@ class Attribution:
     moved: tuple[Demand, ...] = ()
     sentences: tuple[str, ...] = ()
     shifted: tuple[Demand, ...] = ()
+    hot: tuple[HotLine, ...] = ()

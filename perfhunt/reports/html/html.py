@@ -28,6 +28,7 @@ from perfhunt.reports.html import rows as html_rows
 from perfhunt.reports.html.compared import BeforeAfter, compared, difference
 from perfhunt.reports.html.over_time import over_time, phases_words
 from perfhunt.reports.html.plain_words import plain
+from perfhunt.reports.html.waterfall_list import waterfall_list
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
@@ -35,7 +36,6 @@ from perfhunt.reports.pictures.charts import latency_chart, states_chart
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template
-from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
 from perfhunt.reports.requests.cost import cost_per_weight
 from perfhunt.reports.requests.failures import generator_notes
@@ -60,6 +60,7 @@ _KINDS = {
     RunKind.INVESTIGATE: "investigation",
     RunKind.PROFILE: "profile",
     RunKind.VERIFY: "check of a change",
+    RunKind.SMOKE: "smoke test",
 }
 # Profiles whose difference is what load added.
 _GROWN = (
@@ -153,7 +154,7 @@ def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     """The page's pictures, and the style and script that they need, with their policy."""
     script, style = flames.script(), template(_HERE, "report.css") + flames.style()
     pictures = list(_flames(run, story))
-    knee, waterfall = knee_chart(run), waterfall_chart(run)
+    knee, waterfall = knee_chart(run), waterfall_list(run)
     latency, drift = latency_chart(run), drift_chart(run)
     return {
         "csp": _policy(script, style),

@@ -4,6 +4,7 @@ Colours come from the page.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -79,6 +80,8 @@ def latency_chart(run: Run) -> Markup:
     if not trials:
         return Markup()
     limit = getattr(run.knee, "limit", None)
+    if limit is not None and math.isinf(limit):  # of a criterion that is no time
+        limit = None
     latencies = [v for t in trials for p in _PERCENTILES if (v := getattr(t.response, p))]
     low, high = min(latencies) / HEADROOM, max([*latencies, limit or 0]) * HEADROOM
     x, y = rate_axis(run, trials), Axis(low, high, HEIGHT - BOTTOM, TOP, log=True)

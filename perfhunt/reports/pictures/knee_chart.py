@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from perfhunt.model.knee import FittedCurve, Knee, breaking_criterion
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Trial
 from perfhunt.model.units import Share, format_rate, format_share
@@ -44,7 +44,9 @@ def knee_criterion(run: Run) -> Criterion | None:
 
 
 def knee_chart(run: Run) -> Markup:
-    """The SVG; empty text when no trial counted the criterion."""
+    """The SVG; empty text when no trial counted the criterion, or one rate alone was asked."""
+    if run.kind == RunKind.SMOKE:
+        return Markup()
     criterion = knee_criterion(run)
     counted = _counted(run, criterion) if criterion is not None else []
     if criterion is None or not counted:

@@ -40,6 +40,7 @@ from perfhunt.reports import hyperfine
 from perfhunt.store.calibration import load_calibration
 from perfhunt.store.files import read_lines
 from perfhunt.store.owner import owner_of
+from perfhunt.store.pack.archive import Pack, packed, unpacked
 from perfhunt.store.run_json import dumps, loads
 from tests.sample_run import sample_run
 
@@ -204,6 +205,9 @@ READERS: dict[str, Reader] = {
     ),
     "calibration.json": Reader(
         _in_store(load_calibration, "calibration.json"), (b'{"schema":1,"made":"2026-01-01"}',)
+    ),
+    "pack": Reader(
+        partial(unpacked, what="it"), (packed(Pack("20261123T043000Z-1f3a9c", {"a/b": b"{}"})),)
     ),
     "hyperfine": Reader(_text(hyperfine.read), (HYPERFINE,)),
     "perfhunt.toml": Reader(_text(_question), (TOML, TRAFFIC)),

@@ -18,6 +18,7 @@ from perfhunt.load.child.http.address import ServerAddress
 from perfhunt.load.child.programs.k6 import K6
 from perfhunt.load.child.programs.k6_script import elsewhere
 from perfhunt.load.child.programs.log import ArrivalLog, ProgramPlan
+from perfhunt.load.child.programs.outcomes import error_outcome, plain_error
 from perfhunt.load.child.programs.program import ProgramTraffic, plain_environment, plain_request
 from perfhunt.load.child.programs.user_script import _scenario
 from perfhunt.load.child.programs.vegeta import Vegeta
@@ -102,7 +103,7 @@ def test_metrics_of_k6_are_iterations_with_what_their_requests_waited() -> None:
     assert counts.errors == {
         "ip is blacklisted": 1,
         "an iteration of the script ended with an exception": 1,
-        "dial: connection refused": 1,
+        "connection refused": 1,
         "request timeout": 1,
     }
 
@@ -117,7 +118,7 @@ def test_lines_that_are_none_are_counted_and_no_sample(line: bytes) -> None:
             reader.read(b"metric_name,timestamp,metric_value,error,status,extra_tags,metadata")
         reader.read(line)
         assert not buffer.take()
-        assert sum(counts.errors.values()) == 1
+        assert reader.unread == 1
 
 
 def test_what_is_unanswered_at_the_end_is_cut_at_its_age() -> None:
@@ -164,8 +165,30 @@ def test_a_program_gets_the_request_that_our_own_client_sends() -> None:
 
 def test_an_environment_says_nothing_to_a_program_about_its_load_or_a_proxy() -> None:
     given = {"K6_VUS": "9", "HTTPS_PROXY": "http://proxy", "no_proxy": "*", "SHOP_TOKEN": "x"}
-    assert plain_environment(given) == {"GOGC": "400", "SHOP_TOKEN": "x"}
-    assert plain_environment({"GOGC": "50"}) == {"GOGC": "50"}
+    ours = {"GOGC": "400", "K6_AUTO_EXTENSION_RESOLUTION": "false"}
+    assert plain_environment(given) == {**ours, "SHOP_TOKEN": "x"}
+    assert plain_environment({"GOGC": "50"}) == {**ours, "GOGC": "50"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "outcome"),
+    [
+        (
+            'Get "http://127.0.0.1:1/timeout?token=s3cret": read tcp 127.0.0.1:5->127.0.0.1:1:'
+            " read: connection reset by peer",
+            "connection reset by peer",
+            O.RESET,
+        ),
+        ('Post "http://h/dialogs?key=s3cret": EOF', "EOF", O.RESET),
+        ("dial tcp 127.0.0.1:1: connect: connection refused", "connection refused", O.CONNECT),
+        ('invalid port ":s3cret" after host', 'invalid port "…" after host', O.RESET),
+    ],
+)
+def test_of_an_error_the_reason_is_kept_and_no_address(
+    said: str, kept: str, outcome: RequestOutcome
+) -> None:
+    assert plain_error(said) == kept
+    assert error_outcome(said) is outcome
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from perfhunt.errors import UsageError
 from perfhunt.model.question import Plateau
 from perfhunt.model.redact import marker
-from perfhunt.model.slo import Measure
+from perfhunt.model.slo import Measure, SmokeLoad
 from perfhunt.model.testfile.testfile import aim
-from tests.unit.model.testfiles import SLO, WHOLE, parse
+from tests.unit.model.testfiles import SLO, WHOLE, parse, refusal
 
 LIMITS = {
     "latency.p50": ("<=", 0.060),
@@ -166,3 +166,25 @@ def test_a_path_may_come_from_a_feed_as_it_is(path: str) -> None:
     asked = parse(text).traffic[0]
     assert asked.path == path and asked.name == f"GET {path}"
     assert asked.redacted().path == path
+
+
+def test_how_a_smoke_asks_is_read_and_is_the_slos_own_rate_and_time_by_default() -> None:
+    asked = parse(SLO + '[smoke]\nrate = "20/s"\nduration = "45s"\n').smoke
+    assert (asked.rate, asked.duration) == (20.0, 45.0)
+    assert parse(SLO).smoke == SmokeLoad(rate=None, duration=None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "words"),
+    [
+        ("rate = 20", "smoke.rate", "no unit"),
+        ('duration = "0s"', "smoke.duration", "more than zero"),
+        ('rate = "6000/s"', "smoke.rate", "above safety.max_rate"),
+        ('at_load = "20/s"', "smoke.at_load", "in [slo]"),
+    ],
+)
+def test_a_smoke_that_cannot_be_asked_is_refused_by_its_key(
+    lines: str, path: str, words: str
+) -> None:
+    message = refusal(f"{SLO}[smoke]\n{lines}\n")
+    assert path in message and words in message

@@ -56,7 +56,8 @@ _SEES_ANY_WAITS = (
 )
 _DOCTOR = "run perfhunt doctor --pid PID and mend what it lists, then investigate again."
 _LONGER = 'hold longer, [ramp] hold = "60s", then: perfhunt investigate --pid PID'
-ALONE = "locust -f FILE --headless -u 1 -t 10s"  # a locustfile, by itself
+# What the user wrote to be sent, by itself.
+ALONE = "locust -f FILE --headless -u 1 -t 10s (a k6 script: k6 run FILE)"
 _MENDED = f"{ALONE}, mend it, then: perfhunt investigate --pid PID"
 CHILD_FAILED = "the load child "  # how `load.pipe` begins to say what became of it
 _UNWATCHED = "run it again without --profile off."
@@ -79,8 +80,8 @@ def next_step(
     if isinstance(knee, NoKnee) and CHILD_FAILED in knee.reason:
         why = knee.reason.rstrip(".")
         return (
-            f"The load child failed ({why}): see load-child.log of the run, and try a locustfile by"
-            f" itself: {_MENDED}"
+            f"The load child failed ({why}): see load-child.log of the run, and try what you wrote"
+            f" by itself: {_MENDED}"
         )
     if isinstance(knee, NoKnee) and bottleneck is None:
         return _nothing_stops(knee)

@@ -16,7 +16,7 @@ from perfhunt.model.units import Share, format_share
 # Of a core that the generator used: from here it sends late, by measurement of its own lag.
 GENERATOR_BUSY: Share = 0.85
 _QUIETER = "run again on a quieter machine"
-_MEND = f"see load-child.log of the run, and run a locustfile by itself: {ALONE}"
+_MEND = f"see load-child.log of the run, and run what you wrote by itself: {ALONE}"
 
 
 def about_load(trials: Sequence[Trial], knee: Knee | NoKnee) -> Iterator[Caution]:
@@ -54,10 +54,10 @@ def _about_refused(trials: Sequence[Trial]) -> Iterator[Caution]:
     for place, count in refused.most_common():
         yield Caution(
             CautionCode.NOT_CLEARED,
-            f"Connections of the locustfile to {place} were refused, {count:,} of them: load was"
-            " cleared for the target only.",
+            f"Connections of the locustfile or script to {place} were refused, {count:,} of them:"
+            " load was cleared for the target only.",
             f'For what is no load, such as test data: locustfile_connects = ["{place}"] in the test'
-            " file. A redirect: let the locustfile not follow it.",
+            " file. A redirect: do not follow it.",
         )
 
 

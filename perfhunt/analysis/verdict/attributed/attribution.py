@@ -11,6 +11,7 @@ from functools import partial
 
 from perfhunt.analysis.change.packages import belongs, holds
 from perfhunt.analysis.verdict.attributed.demand import CONFIDENCE, SCREEN, demand_of, wilson
+from perfhunt.analysis.verdict.attributed.hot import hot_lines
 from perfhunt.analysis.verdict.attributed.shifted import shifted
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Profile, Stack
@@ -41,6 +42,7 @@ def attribute(
         explained=None if bound is None or gain is None else gain.low <= bound,
         moved=_moved(atoms, before, after),
         shifted=() if atoms else shifted(before, after, lambda _: True, own=True),
+        hot=hot_lines(change, after.profile),
     )
     return replace(attribution, sentences=tuple(_sentences(attribution)))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import typer
-
 from perfhunt.cli.options import (
     STORE,
     AfterArgument,
     BeforeArgument,
     ComparedPageOption,
     DifferenceOption,
+    ExitZeroOption,
     OneObjectOption,
     QuietOption,
     StoreOption,
@@ -21,6 +20,7 @@ def compare(
     after: AfterArgument = "last",
     flamegraph: DifferenceOption = None,
     page: ComparedPageOption = None,
+    exit_zero_on: ExitZeroOption = "",
     as_json: OneObjectOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
@@ -31,11 +31,14 @@ def compare(
     Exit code 0: not worse; 90: worse; 91: cannot be told. What else than the code differed is not
     checked: `verify` does that.
     """
+    from perfhunt.cli import advisory
+    from perfhunt.cli.view.ci import tell_verdict
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.compare import CompareRequest, run_comparison
     from perfhunt.model.document.writing import verdict_document
     from perfhunt.model.run import unwatched
+    from perfhunt.reports.ci.judged_change import JudgedChange
     from perfhunt.reports.verdict_text import verdict_lines
 
     request = CompareRequest(
@@ -57,4 +60,5 @@ def compare(
     else:
         title = f"{result.before.id} -> {result.after.id}"
         show_lines([title, "", *verdict_lines(verdict)])
-    raise typer.Exit(int(verdict.exit_code))
+    tell_verdict(JudgedChange.of_run(result.after, verdict))
+    advisory.leave(verdict.exit_code, advisory=exit_zero_on)

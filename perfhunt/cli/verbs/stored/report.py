@@ -32,7 +32,7 @@ def report(
 
     if listing:
         for name, each in FORMATS.items():
-            console.out(f"{name:<12} {each.help}")
+            console.out(f"{name:<17} {each.help}")
         return
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}")

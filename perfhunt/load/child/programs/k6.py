@@ -12,11 +12,12 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from perfhunt.load.child.programs.k6_script import BEGAN, MARK, THREW, K6Script, script_of
 from perfhunt.load.child.programs.log import ArrivalLog, Ending, ProgramPlan
-from perfhunt.load.child.programs.outcomes import error_outcome
+from perfhunt.load.child.programs.outcomes import error_outcome, plain_error
 from perfhunt.load.child.programs.program import (
     OUTPUT,
     OutputReader,
@@ -25,21 +26,26 @@ from perfhunt.load.child.programs.program import (
 )
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.latency import RequestOutcome
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
 
 _NANO, _MILLI = 1e9, 1e3
 _ERROR, _STATUS = b"error", b"status"  # columns of k6's CSV, of tags that the script asks for
-_MARK = re.compile(MARK.encode() + rb"=([0-9]+)")  # among the metadata of a metric
+_MARK = re.compile(rb"(?:^|&)" + MARK.encode() + rb"=([0-9]+)")  # among the metadata of a metric
 _TIME, _VALUE = 1, 2  # columns that are always there
 _BEGAN, _THREW = BEGAN.encode(), THREW.encode()
 # What says something of an iteration; the two parts of an HTTP request add up to what it took.
 _OF_ITERATIONS = frozenset(
     (
         *(_BEGAN, b"http_req_duration", b"http_req_blocked", b"grpc_req_duration"),
-        *(b"http_req_failed", b"checks", b"iteration_duration", _THREW),
+        *(b"http_req_failed", b"ws_sessions", b"checks", b"iteration_duration", _THREW),
     )
 )
 _SAVE_EVERY = "100ms"
+_LONGEST_METRIC: Bytes = 1 << 20  # in lines: tags of a script's may hold whole texts
+_NO_ERROR, _SWITCHED = 400, 101  # an HTTP status from which on k6 takes it for a failure; WebSocket
+# What k6's own exit codes mean, of a run that was not ended from here.
+_CODES = {107: "the script threw an exception in its setup or outside of its functions"}
+_CODES[108] = "the script ended the test (exec.test.abort)"
 # Of outcomes of the requests of an iteration the one that says most of it.
 _WORST = (
     RequestOutcome.NOT_CLEARED,
@@ -57,10 +63,11 @@ _WORST = (
 class K6:
     """See LoadProgram."""
 
-    startup: Seconds = 1.0
+    startup: Seconds = math.inf  # a setup of the script's may take long, and it says when it begins
+    codes: Mapping[int, str] = _CODES
 
     def __init__(self, traffic: ProgramTraffic) -> None:
-        """Raises LoadFailed for a script that k6 does not take."""
+        """Raises TrafficError for a script that k6 does not take."""
         self._script: K6Script = script_of(traffic)
         self.routes, self.weights = self._script.routes, self._script.weights
         self.remarks = self._script.remarks
@@ -93,6 +100,8 @@ class _Iteration:
     waits: list[tuple[Seconds, Seconds]] = field(default_factory=list)  # of each request
     status: int = 0
     worst: RequestOutcome = RequestOutcome.OK
+    # Statuses of requests on which no word of failing was said; of errors, 0 and their text.
+    unjudged: list[tuple[int, str]] = field(default_factory=list)
 
     def waited(self) -> Seconds:
         """How long answers were waited for; requests of a batch wait at once."""
@@ -110,16 +119,27 @@ class _Iteration:
 
 
 class _Metrics:
-    """k6's metrics, a line each. Ours says when an iteration begins; its metadata, which it is."""
+    """k6's metrics, a record of CSV each. Ours says when an iteration begins; its metadata, which
+    it is.
+    """
 
     def __init__(self, plan: ProgramPlan, log: ArrivalLog, counts: SendCounts) -> None:
         self._plan, self._log, self._counts = plan, log, counts
         self._columns: dict[bytes, int] = {}
         self._under_way: dict[int, _Iteration] = {}
         self._dropped = 0
+        self._rest = b""
+        self._unread = 0
+        self.paused: Seconds = 0.0
 
     def read(self, line: bytes) -> None:
-        """One metric."""
+        """One line; a tag of the script's may hold ends of lines."""
+        if self._rest or line.count(b'"') % 2:
+            line = self._rest + line
+            if line.count(b'"') % 2 and len(line) < _LONGEST_METRIC:
+                self._rest = line + b"\n"
+                return
+            self._rest = b""
         try:
             fields = line.split(b",") if b'"' not in line else _unquoted(line)
             if self._columns:
@@ -127,7 +147,11 @@ class _Metrics:
             else:
                 self._columns = {name: at for at, name in enumerate(fields)}
         except (ValueError, IndexError, KeyError):
-            self._counts.note("a metric of k6's could not be read")
+            self._unread += 1
+
+    @property
+    def unread(self) -> int:
+        return self._unread + bool(self._rest)
 
     def _take(self, fields: list[bytes], value: float) -> None:
         metric = fields[0]
@@ -145,7 +169,12 @@ class _Metrics:
     ) -> None:
         match metric:
             case b"http_req_failed":
-                self._request(iteration, fields, failed=value > 0)
+                if iteration.unjudged:
+                    iteration.unjudged.pop()
+                self._request(iteration, *self._answer(fields), failed=value > 0)
+            case b"ws_sessions":
+                status, _ = self._answer(fields)
+                self._request(iteration, status, "", failed=status != _SWITCHED)
             case b"perfhunt_threw":
                 self._counts.note("an iteration of the script ended with an exception")
                 iteration.meets(RequestOutcome.STATUS)
@@ -161,6 +190,12 @@ class _Metrics:
             case _:
                 until = int(fields[_TIME]) / _NANO
                 iteration.waits.append((until - value / _MILLI, until))
+                status, text = self._answer(fields)
+                if metric == b"http_req_duration":
+                    iteration.unjudged.append((status, text))
+                elif status:
+                    self._counts.note(f"gRPC status {status}")
+                    iteration.meets(RequestOutcome.STATUS)
 
     def _begin(self, ordinal: int, at: Seconds) -> None:
         """Which arrival it is: those begun and those dropped come in the order of time."""
@@ -174,22 +209,28 @@ class _Metrics:
             self._log.sheds(self._log.begun + self._dropped)
             self._dropped += 1
 
-    def _request(self, iteration: _Iteration, fields: list[bytes], *, failed: bool) -> None:
-        status = int(fields[self._columns[_STATUS]] or 0)
+    def _answer(self, fields: list[bytes]) -> tuple[int, str]:
+        """The status of a request, and the text of its error."""
+        text = fields[self._columns[_ERROR]].decode("utf-8", "replace")
+        return int(fields[self._columns[_STATUS]] or 0), text
+
+    def _request(self, iteration: _Iteration, status: int, text: str, *, failed: bool) -> None:
         if not failed:
             iteration.meets(RequestOutcome.OK, status)
-            return
-        if status:
+        elif status:
             iteration.meets(RequestOutcome.STATUS, status)
-            return
-        text = fields[self._columns[_ERROR]].decode("utf-8", "replace")
-        self._counts.note(text)
-        iteration.meets(error_outcome(text))
+        else:
+            self._counts.note(plain_error(text))
+            iteration.meets(error_outcome(text))
 
     def _end(self, iteration: _Iteration, lasted: Seconds) -> None:
         """Says how an iteration ended. One without requests that are known here took as long as it
-        lasted.
+        lasted; requests of a script that has k6 judge none are judged as k6 does by itself.
         """
+        for status, text in iteration.unjudged:
+            self._request(iteration, status, text, failed=not 0 < status < _NO_ERROR)
+        if iteration.waits:
+            self.paused = max(self.paused, lasted - iteration.waited())
         self._log.ends(
             iteration.n,
             Ending(

@@ -20,6 +20,7 @@ class ProgramPlan:
     """What a program is to send in a step: arrival n is due at `due[n]` seconds, for `endpoint[n]`
     with feed row `row[n]`; all of shape (n,), evenly spaced at `rate`. A request may take `timeout`
     and may be awaited for `grace` after the load; no more than `in_flight` are unanswered at once.
+    An arrival may do something else than wait for `pause` (a script that sleeps).
     """
 
     rate: PerSecond
@@ -30,6 +31,7 @@ class ProgramPlan:
     timeout: Seconds
     grace: Seconds
     in_flight: int
+    pause: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class ArrivalLog:
     """
 
     def __init__(self, plan: ProgramPlan, recorder: Recorder, guess: Seconds) -> None:
-        """`guess` is when the first arrival begins, until it is known."""
+        """`guess` is when the first arrival begins, until it is known; infinite for no guess."""
+        self._pause = plan.pause
         self._due, self._endpoint, self._recorder = plan.due, plan.endpoint, recorder
         self._guess, self._known = guess, math.inf
         self._open: dict[int, Seconds] = {}
@@ -105,14 +108,16 @@ class ArrivalLog:
 
     def cut(self, at: Seconds, until: Seconds) -> None:
         """The step is over at `at`: what was due by `until` seconds and has not ended is unanswered
-        at the age it has.
+        at the age it has, less what it may have paused.
         """
         for n in np.flatnonzero(~self._ended[: int(np.searchsorted(self._due, until))]):
             age = max(0.0, at - self.epoch - float(self._due[n]))
             begun = self._open.pop(int(n), None)
             lag = 0.0 if begun is None else max(0.0, begun - self.epoch - float(self._due[n]))
             self._ended[n] = True
-            self._lost(int(n), min(lag, age), max(0.0, age - lag), RequestOutcome.CUT)
+            paused = 0.0 if begun is None else self._pause
+            waited = max(0.0, age - lag - paused)
+            self._lost(int(n), min(lag, age), waited, RequestOutcome.CUT)
 
     def _lost(self, n: int, lag: Seconds, service: Seconds, outcome: RequestOutcome) -> None:
         self._recorder.add(

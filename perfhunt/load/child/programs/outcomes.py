@@ -1,8 +1,14 @@
-"""What a program's word for a failure is among our outcomes."""
+"""What a program's word for a failure is among our outcomes, and what of it may be kept."""
 
 from __future__ import annotations
 
+import re
+
 from perfhunt.model.latency import RequestOutcome
+
+# What Go puts before the reason: the method, and the address with all its query.
+_REQUEST = re.compile(r'^\S* ?"[^"]*": ')
+_QUOTED = re.compile(r'"[^"]*"')
 
 # Parts of the texts of Go's net and net/http, the more telling first.
 _TEXTS = (
@@ -25,5 +31,10 @@ def error_outcome(text: str) -> RequestOutcome:
     """The outcome of a request that got no answer, by the text of its error; what is none of those
     known ended before its answer was whole.
     """
-    text = text.lower()
+    text = _REQUEST.sub("", text).lower()
     return next((outcome for part, outcome in _TEXTS if part in text), RequestOutcome.RESET)
+
+
+def plain_error(text: str) -> str:
+    """The reason alone, in Go's words: no address and nothing quoted, which may hold secrets."""
+    return _QUOTED.sub('"…"', _REQUEST.sub("", text)).rpartition(": ")[2]

@@ -32,11 +32,13 @@ from perfhunt.load.child.programs.program import (
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.tree import descendants
 
 _READ_SIZE: Bytes = 1 << 16  # all that a pipe holds
 _LAST_WORDS: Bytes = 1 << 12  # of what a program says on standard error; the rest is left unread
 _LEAVES_WITHIN: Seconds = 1.0  # after its pipe has ended, or it was killed
 _URL = re.compile(rb"https?://[^\s\"\\]+")
+_SCRIPTS_OWN = b"source=console"  # in lines of k6's log: what the script printed
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -47,6 +49,7 @@ class RunningProgram:
         self, program: LoadProgram, plan: ProgramPlan, address: ServerAddress, counts: SendCounts
     ) -> None:
         self._program, self._plan, self._counts = program, plan, counts
+        self._reader: OutputReader | None = None
         self._port = int(address.sockaddr[1])
         self._cleared = {(place, self._port) for place in address.cleared}
         self._stages: list[Popen[bytes]] = []
@@ -71,9 +74,9 @@ class RunningProgram:
     def begin(self, recorder: Recorder) -> None:
         """Starts it. Raises LoadFailed when that cannot be done."""
         self.log = ArrivalLog(self._plan, recorder, time.time() + self._program.startup)
-        reader = self._program.reader(self._plan, self.log, self._counts)
+        self._reader = self._program.reader(self._plan, self.log, self._counts)
         try:
-            self._start(reader)
+            self._start(self._reader)
         except OSError as error:
             raise LoadFailed(f"the load program does not start: {error}") from None
 
@@ -134,12 +137,18 @@ class RunningProgram:
             while content := nb_read(descriptor, _READ_SIZE):
                 self._said += content[: _LAST_WORDS - len(self._said)]
                 for line in content.splitlines():
-                    if b"permission denied" in line or b"blacklisted" in line:
+                    refused = b"permission denied" in line or b"blacklisted" in line
+                    if refused and _SCRIPTS_OWN not in line:
                         self._note_refused(line)
 
     def _note_refused(self, line: bytes) -> None:
         if (found := _URL.search(line)) is not None:
             self._refused[urlsplit(found[0].decode("ascii", "replace")).netloc] += 1
+
+    @property
+    def paused(self) -> Seconds:
+        """The longest that an arrival that is over did something else than wait for answers."""
+        return self._reader.paused if self._reader is not None else 0.0
 
     @property
     def lives(self) -> bool:
@@ -155,11 +164,13 @@ class RunningProgram:
         """How it failed, as a sentence; "" where it did not. Its own words may hold secrets."""
         codes = [stage.poll() for stage in self._stages]
         code = next((code for code in codes if code), 0)
-        if not code or self._ended_by_us:
-            return ""
-        words = bytes(self._said).decode("utf-8", "replace").strip().splitlines()
-        said = f": {words[0]}" if words and keep_text else ""
-        return f"{name} ended with code {code}{said}"
+        if code and not self._ended_by_us:
+            words = bytes(self._said).decode("utf-8", "replace").strip().splitlines()
+            said = words[0] if words and keep_text else self._program.codes.get(code, "")
+            return f"{name} ended with code {code}{': ' if said else ''}{said}"
+        if self._reader is not None and self._reader.unread:
+            return f"{self._reader.unread:,} lines that {name} wrote could not be read"
+        return ""
 
     def cpu(self) -> Seconds:
         """CPU time that it has used, as of the last look at it while it ran."""
@@ -181,11 +192,15 @@ class RunningProgram:
         self._signal(self._stages, signal.SIGKILL)
 
     def _signal(self, stages: list[Popen[bytes]], signum: int) -> None:
+        """To what was started and all that this has started: it may be a script around the
+        program.
+        """
         for stage in stages:
             if stage.poll() is None:
                 self._ended_by_us = True
-                with contextlib.suppress(ProcessLookupError):
-                    stage.send_signal(signum)
+                for pid in reversed(descendants([stage.pid])):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signum)
 
     def _bury(self) -> None:
         """Nothing of it is left when this returns."""

@@ -44,8 +44,14 @@ class ProgramTraffic:
 class OutputReader(Protocol):
     """Reads a program's output of one step, line by line, into the log it was given."""
 
+    paused: Seconds  # the longest that an arrival that is over did something else than wait
+
+    @property
+    def unread(self) -> int:
+        """Lines so far that are none of the program's."""
+
     def read(self, line: bytes) -> None:
-        """One line, without its end. What cannot be read is counted as an error of the client."""
+        """One line, without its end."""
 
 
 class LoadProgram(Protocol):
@@ -54,7 +60,8 @@ class LoadProgram(Protocol):
     routes: tuple[str, ...]
     weights: tuple[float, ...]
     remarks: tuple[str, ...]
-    startup: Seconds  # from its start to its first arrival, about
+    startup: Seconds  # from its start to its first arrival, about; infinite where it says so itself
+    codes: Mapping[int, str]  # what its exit codes mean
 
     def command(self, plan: ProgramPlan) -> ProgramCommand:
         """How it is started for a step."""
@@ -67,6 +74,8 @@ class LoadProgram(Protocol):
 # that k6 was late by up to 50 ms in its first second at 1,000/s, on one core: its users' runtimes
 # are many small objects.
 _GOGC = "400"
+# k6 would have a program with the extensions that a script names built elsewhere, and run that.
+_OFFLINE = {"K6_AUTO_EXTENSION_RESOLUTION": "false"}
 
 
 def plain_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -76,7 +85,7 @@ def plain_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.lower().startswith(_OTHERWISE)
     }
-    return {"GOGC": _GOGC, **kept}
+    return {"GOGC": _GOGC, **_OFFLINE, **kept}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.host import ports_in_use
 from perfhunt.load.child.programs.k6 import K6
+from perfhunt.load.child.programs.k6_script import MOST_USERS
 from perfhunt.load.child.programs.log import ArrivalLog, ProgramPlan
 from perfhunt.load.child.programs.process import RunningProgram
 from perfhunt.load.child.programs.program import LoadProgram, ProgramTraffic
@@ -33,7 +34,12 @@ from perfhunt.load.messages import (
     SecondReport,
     StepDone,
 )
-from perfhunt.load.programs.facts import probe_rate, program_rate
+from perfhunt.load.programs.facts import (
+    LONGEST_PAUSE,
+    PREPARES_WITHIN,
+    probe_rate,
+    program_rate,
+)
 from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome
 from perfhunt.model.trial import Phase, Step, arrivals, feed_rows, mix
 from perfhunt.model.units import Seconds
@@ -62,6 +68,8 @@ class ProgramSource:
         self._running: RunningProgram | None = None
         self._stopped_at, self._hard = math.inf, False
         self._turn = Event()
+        # The longest that an arrival did something else than wait for answers, so far.
+        self._pause: Seconds = 0.0
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""
@@ -93,28 +101,42 @@ class ProgramSource:
             self._watch(running, plan, recorder, report)
         self._running = None
         now, log = time.time(), running.log
-        seconds = max(0.0, min(step.duration, self._stopped_at - log.epoch))
+        self._pause = max(self._pause, running.paused)
+        question = self._question
+        failure = running.failure(question.engine, keep_text=question.keep_error_text)
+        if not log.begun and self._stopped_at == math.inf:
+            if probing is not None:
+                probing.kill()
+            raise LoadFailed(failure or f"{question.engine} sent nothing", self._try_it)
+        epoch = log.epoch if log.epoch < math.inf else now
+        seconds = max(0.0, min(step.duration, self._stopped_at - epoch))
         log.cut(now, seconds)
         if probing is not None:
             recorder.add_bytes(probing.get().tobytes())
         recorder.flush()
-        question = self._question
-        failure = running.failure(question.engine, keep_text=question.keep_error_text)
-        if failure and not log.begun:
-            raise LoadFailed(failure, f"Nothing was sent. {self._try_it}")
         return StepDone(
             seconds=seconds,
-            epoch=log.epoch - time.time() + time.monotonic(),
+            epoch=epoch - time.time() + time.monotonic(),
             errors=counts.errors,
             ports_share=ports_in_use(),
-            invalid=failure,
+            invalid=failure or self._too_many_users(plan),
             refused=running.refused,
+        )
+
+    def _too_many_users(self, plan: ProgramPlan) -> str:
+        """Why users of a script that pauses may have been too few for what was due, or ""."""
+        users = math.ceil(plan.rate * self._pause)
+        if users <= MOST_USERS // 2:
+            return ""
+        return (
+            f"an iteration of the script does something else than wait for {self._pause:.1f} s: at"
+            f" {plan.rate:.0f}/s that takes {users:,} users, and {MOST_USERS:,} are the most here"
         )
 
     @property
     def _try_it(self) -> str:
         script = self._question.k6_script
-        return f"k6 run {script} says more." if script else "[report] keep_error_text = true."
+        return f"k6 run {script} says more." if script else "[report] keep_error_text = true does."
 
     def _plan(self, step: Step, grace: Seconds) -> ProgramPlan:
         rate = program_rate(step.rate, self._question)
@@ -132,26 +154,34 @@ class ProgramSource:
             endpoint=endpoint,
             row=row,
             timeout=self._question.ramp.timeout,
-            grace=grace,
-            in_flight=self._own.bound(rate),
+            grace=grace + self._pause,
+            in_flight=self._own.bound(rate) + math.ceil(rate * self._pause),
+            pause=self._pause,
         )
 
     def _watch(
         self, running: RunningProgram, plan: ProgramPlan, recorder: Recorder, report: ReportSecond
     ) -> None:
         """Reports each second, until the program has ended or has had its time."""
-        second, used, asked = 0, time.process_time(), False
+        second, used, asked, began = 0, time.process_time(), False, time.time()
         while running.lives:
             self._turn.clear()
             self._turn.wait(TICK)
-            elapsed = time.time() - running.log.epoch
+            now = time.time()
             if self._stopped_at < math.inf and not asked:
                 asked = True
                 running.ask_to_end()
-            last = min(plan.duration, self._stopped_at - running.log.epoch)
+            epoch = running.log.epoch
+            if epoch == math.inf:  # it prepares itself, and nothing is due
+                if self._hard or now > min(began + PREPARES_WITHIN, self._stopped_at + _OVERTIME):
+                    running.kill()
+                continue
+            elapsed, last = now - epoch, min(plan.duration, self._stopped_at - epoch)
             if self._hard or elapsed > last + plan.grace + _OVERTIME:
                 running.kill()
-            known = elapsed - READ_DELAY if running.lives else math.inf
+            # What has not ended may have paused so long, and not waited.
+            pause = max(plan.pause, running.paused)
+            known = elapsed - READ_DELAY - pause if running.lives else math.inf
             while second + 1 <= min(known, last):
                 recorder.flush()
                 cpu = running.cpu() + time.process_time()
@@ -200,7 +230,7 @@ class ProgramSource:
         """A single request, by our own client; by the program where the script alone knows how."""
         if self._payloads:
             return self._own.probe(min(endpoint, len(self._payloads) - 1), timeout)
-        return self._asked_by_program(timeout)
+        return self._asked_by_program(max(timeout, LONGEST_PAUSE))
 
     def _asked_by_program(self, timeout: Seconds) -> ProbeAnswered:
         """A few iterations of one user, the best of which had a connection already."""

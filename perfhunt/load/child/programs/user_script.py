@@ -4,20 +4,27 @@ each.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfhunt.errors import LoadFailed, Unreadable
+from perfhunt.errors import TrafficError, Unreadable
+from perfhunt.load.child.bounds.kept import kept_to
 from perfhunt.load.child.programs.program import plain_environment, script_directory
-from perfhunt.model.document.bounded import json_value
+from perfhunt.model.document.bounded import json_value, read_all
 from perfhunt.model.text.error_words import error_words
-from perfhunt.model.units import Seconds, parse_duration
+from perfhunt.model.units import Bytes, Seconds, parse_duration
 
 _READ_WITHIN: Seconds = 30.0  # a script that reads files of data in its beginning takes a while
 _ONE = 1.0
+_LARGEST: Bytes = 4 << 20  # of a script that was bundled
+# What imports and requires name. Comments and texts that look like them are taken for them.
+_IMPORTED = re.compile(r"""(?:from|import|require\()\s*['"](\.{1,2}/[^'"]+)['"]""")
+_REMOTE = re.compile(r"""^(?!\s*//).*(?:from|import|require\()\s*['"](https?://[^'"]+)['"]""", re.M)
+_ITS_NAME = re.compile(r"\bscenario\s*\.\s*name\b")
 _PART = re.compile(r"([0-9.]+)(h|ms|m|s)")  # of a duration in Go
 
 
@@ -36,31 +43,64 @@ class K6Scenario:
 def scenarios_of(path: str, environment: Mapping[str, str]) -> tuple[K6Scenario, ...]:
     """The scenarios of a script; one for its default function where it names none.
 
-    `k6 inspect` runs what stands outside of its functions, and sends nothing. Raises LoadFailed
-    when that fails.
+    `k6 inspect` runs what stands outside of its functions, and sends nothing. Raises TrafficError
+    when that fails, or for a script that cannot be run here as it is.
     """
-    try:
-        shown = subprocess.run(
-            ("k6", "inspect", path),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_READ_WITHIN,
-            cwd=script_directory(path),
-            env=plain_environment(environment),
-            check=False,
+    says = f"k6 inspect --include-system-env-vars {path} says why."
+    text = script_text(path)
+    if (remote := _REMOTE.search(text)) is not None:
+        raise TrafficError(
+            f"the script {path} imports {remote[1]}, and nothing but the target may be reached",
+            "Bundle it (esbuild --bundle --external:k6*), or import a copy of that file.",
         )
+    try:
+        with kept_to(()) as restrict:
+            shown = subprocess.run(
+                ("k6", "inspect", "--include-system-env-vars", path),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_READ_WITHIN,
+                cwd=script_directory(path),
+                env=plain_environment(environment),
+                check=False,
+                preexec_fn=restrict,
+            )
         options = json_value(shown.stdout, path) if not shown.returncode else None
     except (OSError, subprocess.TimeoutExpired, Unreadable) as error:
-        raise LoadFailed(f"k6 inspect {path} failed: {error_words(error, False)}") from None
+        raise TrafficError(f"k6 inspect {path} failed: {error_words(error, False)}", says) from None
     if not isinstance(options, dict):
-        raise LoadFailed(
-            f"k6 cannot read the script {path}: k6 inspect ended with code {shown.returncode}",
-            f"k6 inspect {path} says why.",
+        raise TrafficError(
+            f"k6 cannot read the script {path}: k6 inspect ended with code {shown.returncode}", says
         )
     named = options.get("scenarios")
     if not isinstance(named, dict) or not named:
         return (K6Scenario("default"),)
+    if len(named) > 1 and _ITS_NAME.search(text):
+        raise TrafficError(
+            f"the script {path} asks which of its scenarios it is in, and perfhunt runs them all in"
+            " one of its own",
+            'Give each scenario a function of its own: exec: "browse".',
+        )
     return tuple(_scenario(name, said) for name, said in named.items())
+
+
+def script_text(path: str) -> str:
+    """A script's text, and those of the files it imports by a relative path. What cannot be read is
+    left to k6.
+    """
+    texts: dict[str, str] = {}
+    waiting = [os.path.abspath(path)]
+    while waiting:
+        at = waiting.pop()
+        if at not in texts:
+            try:
+                with open(at, "rb") as file:
+                    texts[at] = read_all(file.read, _LARGEST, at).decode("utf-8", "replace")
+            except (OSError, Unreadable):
+                texts[at] = ""
+            found = _IMPORTED.findall(texts[at])
+            waiting += [os.path.normpath(os.path.join(os.path.dirname(at), to)) for to in found]
+    return "\n".join(texts.values())
 
 
 def _scenario(name: str, said: Any) -> K6Scenario:

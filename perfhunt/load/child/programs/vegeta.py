@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from perfhunt.load.child.programs.log import ArrivalLog, Ending, ProgramPlan
-from perfhunt.load.child.programs.outcomes import error_outcome
+from perfhunt.load.child.programs.outcomes import error_outcome, plain_error
 from perfhunt.load.child.programs.program import (
     OutputReader,
     ProgramCommand,
@@ -37,6 +39,7 @@ class Vegeta:
     """See LoadProgram."""
 
     startup: Seconds = 0.02
+    codes: Mapping[int, str] = MappingProxyType({})
 
     def __init__(self, traffic: ProgramTraffic) -> None:
         self._traffic = traffic
@@ -101,6 +104,8 @@ class _Results:
         counts: SendCounts,
     ) -> None:
         self._endpoints, self._plan, self._log, self._counts = endpoints, plan, log, counts
+        self.unread = 0
+        self.paused: Seconds = 0.0  # it does nothing but send
 
     def read(self, line: bytes) -> None:
         """One result."""
@@ -111,7 +116,7 @@ class _Results:
             size, error = int(fields[_IN]), fields[_ERROR]
             body = base64.b64decode(fields[_BODY])
         except (ValueError, IndexError, binascii.Error):
-            self._counts.note("a result of vegeta's could not be read")
+            self.unread += 1
             return
         if not 0 <= n < len(self._plan.due):
             return
@@ -120,7 +125,7 @@ class _Results:
 
     def _outcome(self, endpoint: int, code: int, error: str, body: bytes) -> RequestOutcome:
         if not code:
-            self._counts.note(error)
+            self._counts.note(plain_error(error))
             return error_outcome(error)
         expect = self._endpoints[endpoint].expect
         good = code in expect.status if expect.status else code < 400

@@ -71,12 +71,17 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "login": "Request asked before the load, once for each session; null for none.",
         "session_values": "Columns for the traffic, each with where in that answer it stood.",
         "sessions": "Sessions; 0: as many as the login's feed has rows.",
+        "smoke": "How a smoke asks.",
         "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
         "engine": "What made the load; locust in runs of versions that had nothing else.",
         "k6_script": "A k6 script instead of traffic.",
         "k6_script_sha256": "Hash of its content, under a key of the store.",
         "source": "The test file.",
         "keep_error_text": "Whether texts of exceptions are kept, which may hold secrets.",
+    },
+    "SmokeLoad": {
+        "rate": "Requests per second; null: the rate that the SLO is judged at.",
+        "duration": "Seconds; null: as long as the SLO's percentiles need.",
     },
     "Target": {
         "url": "Scheme, host and port; of a unix socket http+unix:// and its path, encoded.",

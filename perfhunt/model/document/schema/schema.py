@@ -24,7 +24,7 @@ _OPTIONAL = {
     *("peers", "parts", "keep_error_text"),
     *("locust_options", "locust_classes", "locust_withheld"),
     *("engine", "k6_script", "k6_script_sha256"),
-    *("login", "session_values", "sessions"),
+    *("login", "session_values", "sessions", "smoke"),
     *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why", "failures"),
 }
 

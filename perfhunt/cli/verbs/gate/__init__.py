@@ -1,0 +1,1 @@
+"""Verbs whose exit code CI goes by: `smoke` for every change, `nightly` against a baseline."""
