@@ -19,7 +19,7 @@ from perfhunt.version import __version__
 app = typer.Typer(
     name="perfhunt",
     rich_markup_mode=None,  # importing rich would cost more than everything else in --help
-    invoke_without_command=True,
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
@@ -45,7 +45,6 @@ def _version(requested: bool) -> None:
 
 @app.callback()
 def root(
-    context: typer.Context,
     version: bool = typer.Option(
         False,
         "--version",
@@ -55,14 +54,19 @@ def root(
         help="Print the version and exit.",
     ),
 ) -> None:
-    """Options before any verb; without one, what comes next in this directory."""
-    if context.invoked_subcommand is None:
-        from perfhunt.cli.view.next_commands import next_lines
-        from perfhunt.jobs.stored.standing import standing
+    """Options before any verb."""
 
-        store = Path(os.environ.get("PERFHUNT_STORE") or STORE)
-        for line in next_lines(standing(Path.cwd(), store), store):
-            console.out(line)
+
+def _say_what_comes_next() -> None:
+    """What `perfhunt` alone says. Not by way of the parser, which would import more than all of
+    this to call it.
+    """
+    from perfhunt.cli.view.next_commands import next_lines
+    from perfhunt.jobs.stored.standing import standing
+
+    store = Path(os.environ.get("PERFHUNT_STORE") or STORE)
+    for line in next_lines(standing(Path.cwd(), store), store):
+        console.out(line)
 
 
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
@@ -109,7 +113,10 @@ def run() -> None:
         setattr(sys, name, outlet.through_outlet(stream))
     console.speak_always()
     try:
-        app(args=before, obj=command)
+        if sys.argv[1:]:
+            app(args=before, obj=command)
+        else:
+            _say_what_comes_next()
     except PerfhuntError as error:
         console.complain(error)
         sys.exit(int(error.exit_code))

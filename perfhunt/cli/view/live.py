@@ -142,7 +142,8 @@ class LiveView:
         )
 
     def _bars(self, name: str, room: int) -> str:
-        values = [float(getattr(row, name) or 0.0) for row in self._rows][-room:] if room else []
+        rows = list(self._rows)[-room:] if room else []  # others may be added meanwhile
+        values = [float(getattr(row, name) or 0.0) for row in rows]
         top = max(values, default=0.0)
         if not top:
             return ""

@@ -105,7 +105,7 @@ def test_without_arguments_perfhunt_says_so_with_exit_code_0_and_imports_nothing
     here: Path,
 ) -> None:
     keep_run(here)
-    heavy = "('numpy', 'msgspec', 'rich', 'gevent')"
+    heavy = "('numpy', 'msgspec', 'rich', 'gevent', 'pydantic')"
     code = (
         "import atexit, sys; sys.argv = ['perfhunt'];"
         f" atexit.register(lambda: print([m for m in {heavy} if m in sys.modules]));"
