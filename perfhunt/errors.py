@@ -8,6 +8,7 @@
     |-- TargetBusy              94    another load test is on this target
     |-- AttachFailed            95    a profile was required and no profiler could attach
     |-- TargetDied              96    the service went away or was killed while under load
+    |-- CommandOverran          91    a command that is timed took longer than it may
     |-- QuestionError          104    the test file is bad, missing, or has no SLO
     |-- Stopped                105    a signal or the killswitch ended the run
     `-- LoadFailed               1    the load child could not do its work
@@ -41,6 +42,24 @@ class ExitCode(IntEnum):
     SLO_MISSED = 99
     BAD_TEST_FILE = 104
     STOPPED = 105
+
+
+# What each code says, as --help, the man page and docs/reference/exit-codes.md have it.
+EXIT_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "SLO met, nothing regressed",
+    ExitCode.INTERNAL: "internal error",
+    ExitCode.USAGE: "usage",
+    ExitCode.REGRESSION: "regression",
+    ExitCode.INCONCLUSIVE: "inconclusive",
+    ExitCode.CHANGE_REFUSED: "change refused",
+    ExitCode.UNSAFE_TARGET: "unsafe target refused",
+    ExitCode.TARGET_BUSY: "target busy",
+    ExitCode.ATTACH_FAILED: "attach failed",
+    ExitCode.TARGET_DIED: "target died",
+    ExitCode.SLO_MISSED: "SLO missed",
+    ExitCode.BAD_TEST_FILE: "bad or missing test file",
+    ExitCode.STOPPED: "stopped by signal or killswitch",
+}
 
 
 class PerfhuntError(Exception):
@@ -95,6 +114,12 @@ class TargetDied(PerfhuntError):
     """The service went away, or was killed, while it was under load."""
 
     exit_code = ExitCode.TARGET_DIED
+
+
+class CommandOverran(PerfhuntError):
+    """A command that is timed took longer than it may."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class QuestionError(PerfhuntError):

@@ -251,8 +251,9 @@ class Lab:
         self, step: Step, name: SpanName, *, on_cpu: bool = False, waits: bool = False
     ) -> Span:
         """A trial with profilers attached, and what they saw."""
+        seconds, settle = step.duration - step.settle, step.settle + self.start.question.think
         with self.probes.during(
-            name, step.duration - step.settle, on_cpu=on_cpu, waits=waits, settle=step.settle
+            name, seconds, on_cpu=on_cpu, waits=waits, settle=settle
         ) as attached:
             trial = self.try_step(step)
         span = attached.span_of(trial).while_requests_counted(self.engine.requests_at)

@@ -17,8 +17,8 @@ import psutil
 from diagnosis_record import Peer
 
 from perfhunt.model.profile import Stack
-from perfhunt.profilers.perf.script import FIELDS, PerfScriptError, parse_perf_script
-from perfhunt.profilers.py_spy.folded import read_folded
+from perfhunt.model.profiles.readers.folded import read_folded
+from perfhunt.model.profiles.readers.perf_script import FIELDS, PerfScriptError, parse_perf_script
 from tests.live.zoo.animals import Animal
 from tests.live.zoo.keeper import HERE, Service, start_drive
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Phase, Step
 from tests.property.hostile.mutations import mutated
 

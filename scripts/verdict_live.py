@@ -22,8 +22,9 @@ from perfhunt.demo.workspace import PATCH, SERVICE
 from perfhunt.errors import PerfhuntError
 from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Feed, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
+from perfhunt.model.traffic.parts import Feed
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.store.testfile import read_question
 from perfhunt.stories.pair_bench import PairBench

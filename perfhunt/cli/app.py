@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import typer
 from perfhunt.cli import console, outlet
 from perfhunt.cli.options import STORE
 from perfhunt.cli.verbs.table import VERBS
-from perfhunt.errors import PerfhuntError, Stopped
+from perfhunt.errors import EXIT_MEANINGS, PerfhuntError, Stopped
 from perfhunt.version import __version__
 
 app = typer.Typer(
@@ -29,18 +29,37 @@ app = typer.Typer(
         "  perfhunt investigate --pid PID"
     ),
     epilog=(
-        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression;"
-        " 91 inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy;"
-        " 95 attach failed; 96 target died; 99 SLO missed; 104 bad or missing test file;"
-        " 105 stopped by signal or killswitch. --exit-zero-on 90,91 makes 0 of verdicts."
+        "Exit codes: "
+        + "; ".join(f"{int(code)} {meaning}" for code, meaning in EXIT_MEANINGS.items())
+        + ". --exit-zero-on 90,91 makes 0 of verdicts."
     ),
 )
+
+
+# Distributions that numbers and profiles depend on. Programs of others (perf, k6) are for `doctor`,
+# which starts them.
+TOOLS = ("locust", "gevent", "geventhttpclient", "py-spy", "numpy", "scipy")
 
 
 def _version(requested: bool) -> None:
     if requested:
         console.out(f"perfhunt {__version__}")
+        console.out(", ".join(f"{name} {version}" for name, version in tool_versions()))
         raise typer.Exit
+
+
+def tool_versions() -> Iterator[tuple[str, str]]:
+    """The interpreter and each of TOOLS with its version, read from what pip wrote: none is started
+    or imported.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    yield "Python", ".".join(map(str, sys.version_info[:3]))
+    for name in TOOLS:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            yield name, "not installed"
 
 
 @app.callback()
@@ -51,7 +70,7 @@ def root(
         "-V",
         callback=_version,
         is_eager=True,
-        help="Print the version and exit.",
+        help="Print the version, and those of the tools it rests on, and exit.",
     ),
 ) -> None:
     """Options before any verb."""
@@ -81,7 +100,7 @@ def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt as interrupt:
             raise Stopped(
                 "interrupted by Ctrl-C",
-                "Runs that were kept until then: perfhunt history",
+                "Runs that were kept until then, if any: perfhunt history",
             ) from interrupt
 
     return stopped
@@ -113,7 +132,8 @@ def run() -> None:
         setattr(sys, name, outlet.through_outlet(stream))
     console.speak_always()
     try:
-        if sys.argv[1:]:
+        # A shell that completes a line asks without arguments.
+        if sys.argv[1:] or "_PERFHUNT_COMPLETE" in os.environ:
             app(args=before, obj=command)
         else:
             _say_what_comes_next()

@@ -79,7 +79,9 @@ def raw(content: bytes) -> None:
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
     if why := outlet.lost():
-        raise StoreError(f"standard output took not all of it: {why}", "Name a file: --output FILE")
+        raise StoreError(
+            f"standard output took not all of it: {why}", "Name a file to write instead."
+        )
 
 
 def note(text: str) -> None:

@@ -42,6 +42,14 @@ RunArgument = Annotated[
     ),
 ]
 
+# Which of the values of a profile.
+ValueOption = Annotated[
+    str,
+    typer.Option(
+        "--value", help="Which value of a file that has several [default: said when it is read]."
+    ),
+]
+
 # How it is told.
 JsonOption = Annotated[bool, typer.Option("--json", help="Events as NDJSON on stdout; no view.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict, in one line.")]

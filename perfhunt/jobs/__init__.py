@@ -3,5 +3,5 @@ called from Python. Progress goes to the `watch` callback.
 
 Arrows inside: demo, `gate` > investigate; bisect, calibrate, compare > `verify`; change,
 investigate, profile, `verify` > setup, `stored` > publish > `ci`; all of them and init > request.
-`bench` and doctor stand alone.
+`bench`, `profiles` and doctor stand alone.
 """

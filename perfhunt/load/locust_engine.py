@@ -136,7 +136,7 @@ class LocustEngine:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What of a locustfile is not done as Locust would."""
+        """What of a locustfile is not done as Locust would, and what rates are of journeys."""
         return self._ready.remarks
 
     def _opening(self) -> OpenLoad | OpenFleet:
@@ -203,6 +203,9 @@ class LocustEngine:
             raise cannot_write(path, error) from error
         question = self._question
         closed = has_users(question)
+        # Later steps come after their journeys' thinking: before that the load is less than asked.
+        lead = question.think
+        step = replace(step, duration=step.duration + lead, settle=step.settle + lead)
         if closed:  # its users wait, so it is never overloaded
             step = replace(step, stop_on_overload=False)
         running = RunningStep(
@@ -241,7 +244,8 @@ class LocustEngine:
 
     def _tally(self, step: Step, closed: bool) -> StepTally:
         """What is due when, and nothing answered yet. A closed loop has no schedule."""
-        due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
+        rate = step.rate / self._question.requests_per_arrival
+        due = arrivals(step.seed, rate, step.duration, step.arrivals)
         endpoint = mix(step.seed, len(due), self._ready.weights)
         kind, known = (ClosedTally, slice(0)) if closed else (StepTally, slice(None))
         return kind(
@@ -250,6 +254,7 @@ class LocustEngine:
             criteria=self._criteria,
             routes=() if closed else self._ready.routes,  # a closed loop's are told at the end
             timeout=self._question.ramp.timeout,
+            later=len(self._question.steps) - len(self._question.traffic),
         )
 
     def _remember(self, trial: Trial) -> None:

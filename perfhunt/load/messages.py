@@ -43,7 +43,7 @@ class OpenLoad(Message, frozen=True):
     `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
     unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
     Connections go to `addresses`, at the url's port, and to what `connects` names besides (see
-    `model.testfile.connects`). There is no load when the file `killswitch` is there.
+    `model.traffic.connects`). There is no load when the file `killswitch` is there.
     """
 
     question: Question
@@ -153,7 +153,7 @@ class ReadClock(Message, frozen=True):
 
 class LoadReady(Message, frozen=True):
     """All is ready. `routes` are the names of what will be sent, `weights` their shares: 0 for
-    UNCAUSED, which no arrival is of. `remarks` say what of a locustfile is not done.
+    UNCAUSED and later steps, which no arrival is of. `remarks` are what to know at the start.
     """
 
     host: str

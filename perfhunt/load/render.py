@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfhunt.errors import TrafficError, Unreadable
-from perfhunt.model.question import BodyPart, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.body import LARGEST_BODY, given_boundary, is_multipart
 from perfhunt.model.testfile.feed import FeedRow, parse_feed
 from perfhunt.model.testfile.template import (
@@ -20,7 +20,9 @@ from perfhunt.model.testfile.template import (
     fill,
     in_path,
     in_quotes,
+    variables_used,
 )
+from perfhunt.model.traffic.parts import BodyPart
 from perfhunt.model.units import Bytes
 from perfhunt.store.files import LARGEST, regular_bytes
 from perfhunt.version import __version__
@@ -60,6 +62,13 @@ class Payloads:
         fed = self.feed[row % len(self.feed)]
         return self.sessions[row % len(self.sessions)] | fed if self.sessions else fed
 
+    def filled(self, values: FeedRow, cookie: Callable[[str], str]) -> bytes:
+        """The request with these values, whole; `cookie` gives the Cookie header for its path, and
+        counts unless it has its own. Raises ValueError for a value that no request line or header
+        can hold.
+        """
+        return _render(self, values, cookie)
+
     def get(self, row: int) -> bytes:
         """The request of a row, whole."""
         payload = self.made.get(row)
@@ -86,22 +95,9 @@ def prepare(
     pinned, or lacks a column.
     """
     marks = (("User-Agent", f"perfhunt/{__version__} (run={run})"), ("X-Perfhunt-Run", run))
-    files = {
-        part.file.path: _pinned(endpoint, "file", part.file.path, part.file.sha256, LARGEST_BODY)
-        for part in endpoint.parts
-        if part.file
-    }
     rows = _rows(endpoint)
-    payloads = Payloads(
-        endpoint=endpoint,
-        host=authority,
-        marks=marks,
-        env=env,
-        feed=rows,
-        sessions=_sessions_of(endpoint, rows, sessions),
-        files=files,
-        boundary=_boundary(endpoint, files.values()) if is_multipart(endpoint.parts) else "",
-    )
+    within = _sessions_of(endpoint, rows, sessions)
+    payloads = _unrendered(endpoint, authority, marks, env, rows, within)
     _refuse_whole_paths(endpoint, payloads.feed)
     try:
         for row in range(min(payloads.rows, EAGER)):
@@ -118,6 +114,46 @@ def prepare(
             f"{endpoint.name}: {error}", "A path or header must stay on one line."
         ) from None
     return payloads
+
+
+def prepare_later(step: RequestTemplate, first: Payloads) -> Payloads:
+    """The payloads of a later step of the journey that begins with `first`; they have no rows, and
+    are `filled` from what it was answered. Raises TrafficError as `prepare`.
+    """
+    _refuse_whole_paths(step, first.feed)
+    for name in {name for text in step.texts for name in variables_used(text)} - first.env.keys():
+        raise TrafficError(f"{step.name}: nothing fills {name!r}", "Set it in the environment.")
+    return _unrendered(step, first.host, first.marks, first.env)
+
+
+def _unrendered(
+    endpoint: RequestTemplate,
+    host: str,
+    marks: tuple[tuple[str, str], ...],
+    env: Mapping[str, str],
+    rows: Sequence[FeedRow] = (_NO_ROW,),
+    sessions: Sequence[FeedRow] = (),
+) -> Payloads:
+    files = {
+        part.file.path: _pinned(endpoint, "file", part.file.path, part.file.sha256, LARGEST_BODY)
+        for part in endpoint.parts
+        if part.file
+    }
+    return Payloads(
+        endpoint=endpoint,
+        host=host,
+        marks=marks,
+        env=env,
+        feed=rows,
+        sessions=sessions,
+        files=files,
+        boundary=_boundary(endpoint, files.values()) if is_multipart(endpoint.parts) else "",
+    )
+
+
+def path_of(payload: bytes) -> str:
+    """The path of a rendered request."""
+    return payload[: payload.index(b"\r\n")].split(b" ")[1].decode()
 
 
 def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> None:
@@ -153,7 +189,8 @@ def _sessions_of(
 ) -> Sequence[FeedRow]:
     """The sessions, where the endpoint uses a column that is none of its own rows'."""
     used = {column for text in endpoint.texts for column in columns_used(text)}
-    return sessions if used - rows[0].keys() else ()
+    extracted = {name for step in endpoint.steps for name, _ in step.extract}
+    return sessions if used - rows[0].keys() - extracted else ()
 
 
 def _pinned(endpoint: RequestTemplate, what: str, path: str, sha256: str, most: Bytes) -> bytes:
@@ -176,7 +213,12 @@ def _unusable(endpoint: RequestTemplate, what: str, path: str, error: Exception)
     return TrafficError(f"{endpoint.name}: the {what} {path} cannot be used: {error}")
 
 
-def _render(payloads: Payloads, row: FeedRow) -> bytes:
+def _no_cookie(path: str) -> str:
+    """Requests by themselves keep none."""
+    return ""
+
+
+def _render(payloads: Payloads, row: FeedRow, cookie: Callable[[str], str] = _no_cookie) -> bytes:
     endpoint, env = payloads.endpoint, payloads.env
     path = fill(endpoint.path, row, env, in_path)
     headers = {name: fill(value, row, env, as_is) for name, value in endpoint.headers}
@@ -198,6 +240,8 @@ def _render(payloads: Payloads, row: FeedRow) -> bytes:
     if "accept" not in given:
         lines.append("Accept: */*")
     lines += [f"{k}: {v}" for k, v in headers.items()]
+    if "cookie" not in given and (kept := cookie(path)):
+        lines.append(f"Cookie: {kept}")
     if (body or endpoint.method in _BODY_METHODS) and not given & {
         "content-length",
         "transfer-encoding",

@@ -62,7 +62,7 @@ class LoadEngine(Protocol):
         HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts, which
         must know the `secret`. Load goes to `addresses` only, whatever the url's host resolves to
         by then; empty: to any of its addresses. What the traffic connects to besides, and is no
-        load, is in `connects` (`model.testfile.connects`). Raises UsageError when `bind` is no
+        load, is in `connects` (`model.traffic.connects`). Raises UsageError when `bind` is no
         HOST:PORT.
         """
 

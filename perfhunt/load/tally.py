@@ -57,13 +57,16 @@ class StepTally:
         criteria: Sequence[Criterion],
         routes: Sequence[str],
         timeout: Seconds,
+        later: int = 0,
     ) -> None:
         """`due` ascending, shape (n,); `endpoint` the index into `routes` of each; `timeout` stands
         in for no answer. Samples of the route UNCAUSED are of no arrival, and count beside them;
-        those of PROBED are of arrivals that the schedule does not hold.
+        those of PROBED, and of the last `later` routes, which are later steps of journeys, are of
+        requests that the schedule does not hold.
         """
         self.due, self.endpoint = due, endpoint
         self.criteria, self.routes, self.timeout = tuple(criteria), tuple(routes), timeout
+        self._later = tuple(range(len(routes) - later, len(routes)))
         self.samples: list[Samples] = []
         n = len(due)
         self._end = np.full(n, np.inf)  # seconds from the epoch
@@ -78,13 +81,13 @@ class StepTally:
             return
         self.samples.append(samples)
         self._fresh.append(samples)
-        for aside in (self.uncaused, self.probed):
-            unplanned = samples["endpoint"] == aside
-            if unplanned.any():
-                self._make_room(samples[unplanned])
+        unplanned = ~self._is_scheduled(samples, self.uncaused, self.probed)
+        if unplanned.any():
+            self._insert(samples[unplanned])
         # The due time is carried through bit by bit, so it names the arrival.
+        planned = samples[~unplanned]
         self._enter(
-            np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1), samples
+            np.minimum(np.searchsorted(self.due, planned["due"]), len(self.due) - 1), planned
         )
 
     @property
@@ -101,8 +104,13 @@ class StepTally:
         """The index of a route; -1, which no sample has, where there is none of that name."""
         return self.routes.index(name) if name in self.routes else -1
 
-    def _make_room(self, samples: Samples) -> None:
-        """Places among the arrivals for requests that the schedule knows nothing of."""
+    def _is_scheduled(self, samples: Samples, *others: int) -> NDArray[np.bool_]:
+        """Which samples are of the schedule: of no later step, and of none of the other routes."""
+        scheduled: NDArray[np.bool_] = ~np.isin(samples["endpoint"], (*self._later, *others))
+        return scheduled
+
+    def _insert(self, samples: Samples) -> None:
+        """Requests that the schedule knows nothing of take places among the arrivals."""
         samples = np.sort(samples, order="due")
         at, n = np.searchsorted(self.due, samples["due"]), len(samples)
         self.due = np.insert(self.due, at, samples["due"])
@@ -111,6 +119,7 @@ class StepTally:
         self._response = np.insert(self._response, at, np.full(n, np.inf))
         self._own = np.insert(self._own, at, np.zeros(n))
         self._outcome = np.insert(self._outcome, at, np.full(n, _NOT_ENDED, dtype=np.uint8))
+        self._enter(at + np.arange(n), samples)
 
     def _enter(self, index: NDArray[np.intp], samples: Samples) -> None:
         """Writes down how the arrivals at `index` ended."""
@@ -261,7 +270,7 @@ class StepTally:
 
     def of_schedule(self, samples: Samples) -> Samples:
         """Those of samples that the schedule holds."""
-        return samples[~np.isin(samples["endpoint"], (self.uncaused, self.probed))]
+        return samples[self._is_scheduled(samples, self.uncaused, self.probed)]
 
     @property
     def _every(self) -> Samples:

@@ -37,6 +37,7 @@ class ProfileMode(StrEnum):
     GIL = "gil"  # the one that holds the GIL
     WALL = "wall"  # all, at work or at rest
     NONE = "none"  # nothing was profiled
+    UNKNOWN = "unknown"  # a file of others, which does not say
 
 
 class ProfilePolicy(StrEnum):

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 from perfhunt.model import redact
 from perfhunt.model.slo import Slo, SmokeLoad
-from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.model.traffic.parts import BELOW_400, BodyPart, Expect, Feed
+from perfhunt.model.units import PerSecond, Seconds, format_duration
 
 
 class EngineName(StrEnum):
@@ -75,68 +76,16 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """Rows that fill `{placeholders}`; a request picks its row by the seed. `sha256` pins the
-    content to the question.
-    """
-
-    path: str
-    columns: tuple[str, ...]
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Expect:
-    """What counts as success. Empty `status`: any code below 400. `body` is text the response must
-    contain.
-    """
-
-    status: tuple[int, ...] = ()
-    body: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BodyFile:
-    """A file whose bytes are sent as they are. `sha256` pins the content to the question."""
-
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class BodyPart:
-    """One field of a multipart form: a text, or a file with the `filename` it is sent under (""
-    for its own). A body that is one file is one part without a name.
-    """
-
-    name: str = ""
-    text: str = ""
-    file: BodyFile | None = None
-    type: str = ""
-    filename: str = ""
-
-    def redacted(self) -> BodyPart:
-        """The part as it may be stored: no text, and names only where they are words."""
-        return replace(
-            self,
-            name=redact.field_name(self.name),
-            text=redact.body(self.text) or "",
-            type=redact.header("content-type", self.type),
-            filename=redact.marked(self.filename),
-        )
-
-    def pinned(self, path: str = "", sha256: str = "") -> BodyPart:
-        """The part with that path and hash instead of its file's own, if it has a file."""
-        return replace(self, file=self.file and BodyFile(path, sha256))
-
-
-@dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """One weighted request template. `{column}` comes from the feed, `${NAME}` from the environment
     at send time.
 
     `headers` and `body` keep their `${NAME}` unfilled here, so that no secret is ever stored.
     `withheld` is a mark of what a stored question leaves out, so that two still compare.
+
+    One with later steps (`then`) is the first of a journey; each step is sent when the one before
+    it was answered as expected, and `think` after that. `extract` has names of columns for the
+    steps after it, each with where in the answer its value stands. Weight and feed are the first's.
     """
 
     name: str
@@ -146,15 +95,24 @@ class RequestTemplate:
     headers: tuple[tuple[str, str], ...] = ()
     body: str | None = None
     feed: Feed | None = None
-    expect: Expect = Expect()
+    expect: Expect = BELOW_400
     withheld: str = ""
     parts: tuple[BodyPart, ...] = ()  # of a body that has files or several parts, else none
+    extract: tuple[tuple[str, str], ...] = ()
+    think: Seconds = 0.0
+    then: tuple[RequestTemplate, ...] = ()
+
+    @property
+    def steps(self) -> tuple[RequestTemplate, ...]:
+        """Itself, and what follows it."""
+        return (self, *self.then)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Everything that is filled before it is sent."""
+        """Everything that is filled before it is sent, of its later steps too."""
         parts = (text for part in self.parts for text in (part.name, part.text, part.filename))
-        return (self.path, *(value for _, value in self.headers), self.body or "", *parts)
+        own = (self.path, *(value for _, value in self.headers), self.body or "", *parts)
+        return (*own, *(text for step in self.then for text in step.texts))
 
     def redacted(self) -> RequestTemplate:
         """The template as it may be stored: values of headers, bodies and queries only where they
@@ -174,15 +132,20 @@ class RequestTemplate:
             body=redact.body(self.body),
             expect=replace(self.expect, body=redact.body(self.expect.body)),
             parts=parts,
+            then=tuple(step.redacted() for step in self.then),
         )
 
     def is_redacted(self) -> bool:
         """Whether values are missing that must be there to send it."""
         stored = bool(self.withheld) and self.redacted() == self
-        return stored or any(map(redact.is_hidden, (*self.texts, self.expect.body or "")))
+        hidden = any(map(redact.is_hidden, (*self.texts, self.expect.body or "")))
+        return stored or hidden or any(step.is_redacted() for step in self.then)
 
     def marked(self, mark: redact.Mark) -> RequestTemplate:
         """The template with a mark of what redacting it would leave out, and of its feed."""
+        if self.then:
+            then = tuple(step.marked(mark) for step in self.then)
+            return replace(replace(self, then=()).marked(mark), then=then)
         content = self.feed and self.feed.sha256
         parts = tuple(
             part.pinned("", part.file.sha256) if part.file else part for part in self.parts
@@ -202,8 +165,10 @@ class RequestTemplate:
         for file in (plain["feed"], *(part["file"] for part in plain["parts"])):
             if file:
                 del file["path"]
-        if not self.parts:  # as in runs from before there were any
-            del plain["parts"]
+        plain["then"] = [step.identity() for step in self.then]
+        for key in ("parts", "extract", "think", "then"):
+            if not plain[key]:  # as in runs from before there were any
+                del plain[key]
         if not self.withheld:
             del plain["withheld"]
         return plain
@@ -294,6 +259,39 @@ class Question:
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
     keep_error_text: bool = field(default=False, compare=False)
+
+    @property
+    def steps(self) -> tuple[RequestTemplate, ...]:
+        """Every request of the traffic: first those that an arrival sends, in the order of the
+        file, then the later steps of each journey. They are the routes of its trials.
+        """
+        return (*self.traffic, *(step for first in self.traffic for step in first.then))
+
+    @property
+    def requests_per_arrival(self) -> float:
+        """How many requests an arrival sends on average when all is well: 1 without journeys."""
+        weight = sum(first.weight for first in self.traffic)
+        return sum(f.weight * len(f.steps) for f in self.traffic) / weight if weight else 1.0
+
+    @property
+    def rates_said(self) -> str:
+        """What a rate is where there are journeys, as a sentence; else ""."""
+        if len(self.steps) == len(self.traffic):
+            return ""
+        kind = "journeys" if all(f.then for f in self.traffic) else "journeys and single requests"
+        said = (
+            f"rates are of requests: 100/s begin {100 / self.requests_per_arrival:.3g} {kind} a"
+            " second, each of whose steps is a request"
+        )
+        if not self.think:
+            return said
+        lead = format_duration(self.think)
+        return f"{said}; what is counted begins {lead} later, since one thinks for so long"
+
+    @property
+    def think(self) -> Seconds:
+        """How long the journey that thinks longest does: load is whole only after that."""
+        return max((sum(step.think for step in f.then) for f in self.traffic), default=0.0)
 
     def redacted(self) -> Question:
         """The question as it may be stored and shown: what redacting leaves out has no trace in it

@@ -11,6 +11,7 @@ from perfhunt.errors import Unreadable
 from perfhunt.model.document.folded import fold
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profiles.writers.speedscope import speedscope_text
 from perfhunt.model.run import Run
 from perfhunt.reports.ci.comment import run_comment
 from perfhunt.reports.ci.metrics import openmetrics, otlp
@@ -27,7 +28,6 @@ from perfhunt.reports.junit import junit
 from perfhunt.reports.markdown import markdown
 from perfhunt.reports.phases import main_phase, phase_words
 from perfhunt.reports.pictures.flamegraph import flamegraph
-from perfhunt.reports.pictures.speedscope import speedscope
 from perfhunt.reports.requests.cost import cost_per_weight
 from perfhunt.reports.terminal import terminal
 from perfhunt.store.run_json import dumps
@@ -87,6 +87,12 @@ def _folded(run: Run) -> str:
     return fold(run.profiles[phase].stacks) if phase else ""
 
 
+def _speedscope(run: Run) -> str:
+    """All of its profiles in one file, the knee's shown first."""
+    target = run.question.target
+    return speedscope_text(run.profiles, f"{target.name or target.url} {run.id}", run.perfhunt)
+
+
 FORMATS = {
     form.name: form
     for form in (
@@ -113,7 +119,7 @@ FORMATS = {
             name="speedscope",
             file_name="profile.speedscope.json",
             help="all profiles for speedscope",
-            text=speedscope,
+            text=_speedscope,
             needs_profile=True,
         ),
         Format("knee", "knee.svg", "where it breaks, as a picture", knee_svg),

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
 from perfhunt.model.question import Question, Safety, TargetEnvironment
-from perfhunt.model.testfile.connects import Peripheral, peripheral
 from perfhunt.model.text.socket_url import socket_path
+from perfhunt.model.traffic.connects import Peripheral, peripheral
 from perfhunt.model.units import PerSecond, format_rate
 
 # In CI this variable holds "host:YYYY-MM-DD": consent for that host on that day (UTC).
@@ -58,7 +58,7 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 class Clearance:
     """Load may go to these addresses and nowhere else, whatever the name resolves to later; or to a
     unix socket, which is this host's and has a `path` and no address. What a locustfile connects to
-    besides is in `connects` (`model.testfile.connects`): the names, and the addresses they have.
+    besides is in `connects` (`model.traffic.connects`): the names, and the addresses they have.
     `guess` is what was made of the host's name, as a sentence; "" when there was nothing to guess.
     """
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from perfhunt.analysis.verdict.endpoints import cpu_per_request
 from perfhunt.errors import ExitCode, StoreError
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import visible
+from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.store.files import RUN_FILE
 from perfhunt.store.listing import Entry, EntryStatus, list_runs
@@ -27,8 +29,9 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One run in the ledger. Rates are per second; `p99_ms` is the baseline's; None where a run has
-    no such number.
+    """One run in the ledger. Rates are per second; `p99_ms` is the baseline's, `p99_at_ms` that of
+    the load that the SLO was judged at (`judged_at`), `cpu_ms` CPU per request at the baseline;
+    None where a run has no such number.
     """
 
     id: str
@@ -51,6 +54,11 @@ class LedgerRow:
     bottleneck: str
     top_function: str
     seconds: float
+    capacity_low: float | None = None
+    capacity_high: float | None = None
+    judged_at: float | None = None
+    p99_at_ms: float | None = None
+    cpu_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,6 @@ class PredictionRow:
 def row_of(run: Run, path: str) -> LedgerRow:
     """What the ledger keeps of a run, which is redacted already."""
     knee = run.knee if isinstance(run.knee, Knee) else None
-    p99 = run.baseline.response.p99 if run.baseline else None
     return LedgerRow(
         id=run.id,
         path=path,
@@ -98,11 +105,26 @@ def row_of(run: Run, path: str) -> LedgerRow:
         knee_high=knee.high if knee else None,
         knee_none="" if isinstance(run.knee, Knee) else run.knee.code,
         capacity=run.capacity.rate if run.capacity else None,
-        p99_ms=None if p99 is None else p99 * 1000,
+        p99_ms=_milliseconds(run.baseline.response.p99 if run.baseline else None),
         bottleneck=run.bottleneck.category if run.bottleneck else "",
         top_function=visible(run.findings[0].function) if run.findings else "",
         seconds=run.seconds,
+        capacity_low=run.capacity.low if run.capacity else None,
+        capacity_high=run.capacity.high if run.capacity else None,
+        judged_at=run.judged_at,
+        p99_at_ms=_milliseconds(_p99_at(run)),
+        cpu_ms=_milliseconds(cpu_per_request([run.baseline]) if run.baseline else None),
     )
+
+
+def _milliseconds(seconds: Seconds | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _p99_at(run: Run) -> Seconds | None:
+    """The p99 at the load that the SLO was judged at, of the largest trial there that counts."""
+    there = [t for t in run.trials if t.step.rate == run.judged_at and not t.invalid]
+    return max(there, key=lambda t: t.n).response.p99 if there else None
 
 
 def history(root: Path, *, kind: str = "", limit: int = 50) -> tuple[LedgerRow, ...]:

@@ -366,7 +366,7 @@ def explain(
         application=target.application if target else Application(),
         trials=tuple(lab.trials),
         watched=options.profile,
-        paths={template.name: template.path for template in lab.start.question.traffic},
+        paths={step.name: step.path for step in lab.start.question.steps},
     )
     if target is not None:
         evidence = with_sources(evidence, target, climb)

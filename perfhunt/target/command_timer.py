@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.errors import PerfhuntError, UsageError
+from perfhunt.errors import CommandOverran, UsageError
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.command_run import CommandRun
@@ -41,13 +41,13 @@ def time_command(command: Command, timeout: Seconds | None = None) -> CommandRun
     """One run, what it prints read through pipes; its keeper keeps time, from its execve(2) to the
     wait. What it leaves running ends with this process.
 
-    Raises UsageError when it cannot be started or prepared, and PerfhuntError on a timeout.
+    Raises UsageError when it cannot be started or prepared, and CommandOverran on a timeout.
     """
     run_prepare(command.name, command.prepare, command.directory)
     child, printed = _started(command)
     try:
         if child.wait(timeout) is None:
-            raise PerfhuntError(
+            raise CommandOverran(
                 f"`{command.name}` ran longer than {timeout:g} s",
                 "raise --timeout, or give it less to do",
             )

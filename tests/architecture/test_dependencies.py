@@ -18,6 +18,7 @@ NOT_IMPORTED = {
     "granian": "runs services of tests/live/zoo",
     "gunicorn": "runs the demo's shop and the services of the live tests",
     "hypercorn": "runs services of tests/live/zoo",
+    "mkdocs-material": "run by scripts/docs",
     "mypy": "run by scripts/check",
     "opentelemetry-proto": "loaded by name, where it is installed",
     "prometheus-client": "loaded by name, where it is installed",

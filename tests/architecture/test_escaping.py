@@ -23,13 +23,12 @@ MAY: dict[tuple[str, str], str] = {
     ("model/testfile/feed.py", "dumps"): "a number of a feed, as it is sent",
     ("model/testfile/traffic_table.py", "isprintable"): "refuses names and paths; shows none",
     ("model/testfile/testfile.py", "isprintable"): "refuses URLs; shows none",
-    ("model/testfile/connects.py", "isprintable"): "refuses paths; shows none",
+    ("model/traffic/connects.py", "isprintable"): "refuses paths; shows none",
     ("change/readers/__main__.py", "dumps"): "what a child of ours answers",
     ("profilers/node/inspector.py", "dumps"): "an order to Node's inspector",
     ("change/readers/packages/manifests.py", "dumps"): "values that are compared",
     ("change/readers/settings/forms.py", "dumps"): "values that are compared",
     ("model/testfile/template.py", "escape"): "a value within what is sent",
-    ("reports/pictures/speedscope.py", "dumps"): "its own, which calls `json_text`",
     ("target/runtime.py", "escape"): "of a pattern",
     ("change/readers/lines.py", "escape"): "of a pattern",
     **{
@@ -40,6 +39,7 @@ MAY: dict[tuple[str, str], str] = {
         )
     },
     ("reports/html/html.py", "Markup"): "our own style and script",
+    ("reports/html/history_page.py", "Markup"): "our own style",
 }
 
 

@@ -62,7 +62,10 @@ def test_a_change_log_before_the_first_release_and_after_it_are_right() -> None:
     assert trouble("## 0.1.0 - 2026-01-31\n- First.\n", "0.1.0") == ""
 
 
-@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test", "scripts/check", ".ci/run"])
+SCRIPTS = ["scripts/demo", "scripts/test", "scripts/check", "scripts/docs", ".ci/run"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_can_be_run(script: str) -> None:
     path = ROOT / script
     assert path.exists()

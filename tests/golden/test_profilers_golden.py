@@ -7,12 +7,12 @@ from pathlib import Path
 
 from perfhunt.analysis.blame.frames import Code
 from perfhunt.model.profile import Stack
+from perfhunt.model.profiles.readers.folded import read_folded
+from perfhunt.model.profiles.readers.jfr import parse_jfr_print
+from perfhunt.model.profiles.readers.perf_script import parse_perf_script
+from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.profilers.go.goroutines import LockLooks
-from perfhunt.profilers.go.pprof import parse_pprof
-from perfhunt.profilers.jvm.jfr import parse_jfr_print
-from perfhunt.profilers.perf.script import parse_perf_script
 from perfhunt.profilers.py_spy.dump import read_dump
-from perfhunt.profilers.py_spy.folded import read_folded
 from perfhunt.profilers.py_spy.torn import intact
 
 HERE = Path(__file__).parent / "profilers"

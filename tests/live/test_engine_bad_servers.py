@@ -8,8 +8,9 @@ import pytest
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Phase, Step
 from tests.live.load_targets.harness import (
     P99,

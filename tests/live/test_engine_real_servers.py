@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.model.question import Expect, Question, RequestTemplate, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import Expect
 from tests.live.load_targets.harness import HERE, announced, engine, free_port, listening, step
 
 pytestmark = pytest.mark.live

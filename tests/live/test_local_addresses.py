@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from perfhunt.errors import TargetNotFound
-from perfhunt.model.question import Expect, ProcessSelector, RequestTemplate
+from perfhunt.model.question import ProcessSelector, RequestTemplate
 from perfhunt.model.text.socket_url import socket_url
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Trial
 from perfhunt.profilers.preflight import reachable
 from perfhunt.target.address import local_url, locate

@@ -19,8 +19,9 @@ from perfhunt.load.child.bounds.kept import ports_can_be_kept
 from perfhunt.load.programs.engine import ProgramEngine
 from perfhunt.load.programs.facts import probe_rate, program_rate
 from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome
-from perfhunt.model.question import EngineName, Expect, Question, RequestTemplate, Target
+from perfhunt.model.question import EngineName, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Drain
 from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import announced, free_port, python, step

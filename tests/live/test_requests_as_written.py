@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.model.question import Expect
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.store.testfile import read_question
 from tests.live.load_targets.harness import announced, engine, python, step
 from tests.unit.model.testfiles import SLO

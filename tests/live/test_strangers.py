@@ -40,8 +40,9 @@ from perfhunt.load.messages import (
     WorkerDone,
     WorkerSecond,
 )
-from perfhunt.model.question import Feed, Question, RequestTemplate, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import Feed
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import SECRET_VARIABLE

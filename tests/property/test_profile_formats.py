@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Frame, Stack
-from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.py_spy.folded import read_folded
+from perfhunt.model.profiles.readers.folded import read_folded
+from perfhunt.model.profiles.readers.pprof import PprofError, parse_pprof
 
 names = st.text(
     st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=";%["), min_size=1

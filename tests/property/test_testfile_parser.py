@@ -31,7 +31,11 @@ TABLES = {
         "headers",
         "expect",
         "locustfile",
+        "steps",
+        "extract",
+        "think",
     ],
+    "login": ["request", "feed", "sessions", "extract", "steps", "weight"],
     "slo": [
         "latency",
         "throughput",
@@ -100,6 +104,8 @@ VALUES = st.one_of(
             "http_req_failed: rate<0.01",
             "9" * 400 + "s",
             "1e9/s",
+            "json:$.id",
+            "cookie:sid",
         ]
     ),
 )
@@ -121,6 +127,22 @@ SHAPED = {
     for table, keys in TABLES.items()
     if table
 }
+
+
+# A request that is well written, with other things beside it that steps may have.
+STEP: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    request=st.sampled_from(["GET /", "POST /{a}", "GET /{id}", "/"]) | VALUES,
+    extract=st.dictionaries(
+        st.sampled_from(["a", "id", "b c"]), st.sampled_from(["json:$.id", "cookie:a", "x"]) | TREE
+    ),
+    think=st.sampled_from(["1s", "9s"]) | VALUES,
+    json=TREE,
+)
+STEPS = st.fixed_dictionaries(
+    {"steps": st.lists(STEP, max_size=4)},
+    optional={"feed": st.just("rows.csv"), "weight": VALUES, "name": VALUES, "extract": TREE},
+)
 
 
 def read(name: str) -> bytes:
@@ -177,6 +199,15 @@ def test_any_text_is_a_question_or_a_refusal(text: str) -> None:
 )
 def test_any_tree_of_known_keys_is_a_question_or_a_refusal(tree: dict[str, Any]) -> None:
     outcome("\n".join(f"{json.dumps(key)} = {as_toml(value)}" for key, value in tree.items()))
+
+
+@given(STEPS, STEPS | st.none())
+def test_any_steps_are_a_question_or_a_refusal(
+    journey: dict[str, Any], login: dict[str, Any] | None
+) -> None:
+    tree = {"slo": {"latency": {"p99": "<= 1s"}}, "traffic": [journey]}
+    tree |= {"login": login} if login is not None else {}
+    outcome("\n".join(f"{key} = {as_toml(value)}" for key, value in tree.items()))
 
 
 @given(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from perfhunt.model.question import (
-    Expect,
-    Feed,
     ProcessSelector,
     Question,
     Ramp,
@@ -14,6 +12,7 @@ from perfhunt.model.question import (
 )
 from perfhunt.model.redact import marker
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo
+from perfhunt.model.traffic.parts import Expect, Feed
 from tests.sample_run.load import LIMIT
 
 

@@ -20,7 +20,15 @@ from perfhunt.cli.verbs import (
     worker,
 )
 from perfhunt.cli.verbs.gate import nightly, smoke
-from perfhunt.cli.verbs.stored import compare, history, pack, report, schema
+from perfhunt.cli.verbs.stored import (
+    compare,
+    convert,
+    flamegraph,
+    history,
+    pack,
+    report,
+    schema,
+)
 from perfhunt.cli.verbs.stored import open as open_report
 
 
@@ -68,6 +76,8 @@ VERBS: dict[str, Verb] = {
     "calibrate": Verb(calibrate.calibrate, "Measure this host's own noise.", f"calibrate {_SERVE}"),
     "report": Verb(report.report, "Render a stored run again, in any format."),
     "open": Verb(open_report.open_report, "Open a run's report in the browser."),
+    "convert": Verb(convert.convert, "Convert a profile of any tool to another's format."),
+    "flamegraph": Verb(flamegraph.flamegraph, "Draw a profile of any tool, or what two differ by."),
     "history": Verb(history.history, "List or draw the runs kept here."),
     "pack": Verb(pack.pack, "Write a run as one file, for CI to keep."),
     "unpack": Verb(pack.unpack, "Bring a packed run into the store."),

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from perfhunt.errors import PerfhuntError, UsageError
+from perfhunt.errors import CommandOverran, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.reports import hyperfine
@@ -24,7 +24,7 @@ TAIL = 400
 
 def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandRun:
     """One run, timed by hyperfine without a shell. Raises UsageError when it is absent or says no,
-    PerfhuntError on a timeout.
+    CommandOverran on a timeout.
     """
     if shutil.which("hyperfine") is None:
         raise UsageError(
@@ -48,7 +48,7 @@ def _run(command: Command, export: Path, timeout: Seconds | None) -> None:
     try:
         _, printed = run(words, directory=command.directory, within=timeout)
     except TimeoutError as error:
-        raise PerfhuntError(
+        raise CommandOverran(
             f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
         ) from error
     if not export.exists():

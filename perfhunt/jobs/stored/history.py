@@ -10,7 +10,7 @@ from perfhunt.analysis.verdict.prediction import PredictionRecord, record_of
 from perfhunt.errors import UsageError
 from perfhunt.model.run import SEARCHED, EventWatcher, Noted, RunEnd, RunKind, unwatched
 from perfhunt.model.verdict.prediction import Predicted, PredictionScore
-from perfhunt.reports.pictures.history_svg import KneePoint, knee_history
+from perfhunt.reports.pictures.history_svg import HistoryPoint, knee_history
 from perfhunt.store import ledger
 from perfhunt.store.files import write_atomic
 from perfhunt.store.ledger import LedgerRow, PredictionRow
@@ -74,22 +74,35 @@ def draw_knees(rows: Sequence[LedgerRow], path: Path) -> KneePlot:
 
     Raises UsageError when no run has looked for a knee.
     """
+    alike, searched = asked_alike(rows)
+    title = f"Knee of {alike[-1].target} over {len(alike)} runs"
+    write_atomic(path, knee_history([_point(row) for row in alike], title))
+    return KneePlot(len(alike), searched)
+
+
+def asked_alike(rows: Sequence[LedgerRow]) -> tuple[list[LedgerRow], int]:
+    """The runs that were asked what the newest one was asked, oldest first, and how many looked for
+    a knee at all. Raises UsageError when none did.
+    """
     searched = [row for row in rows if row.kind in SEARCHED and row.ended == RunEnd.COMPLETE]
     if not searched:
         raise UsageError(
             "no run here has looked for a knee", "Make one: perfhunt investigate --pid PID"
         )
-    alike = [row for row in reversed(searched) if row.fingerprint == searched[0].fingerprint]
-    title = f"Knee of {alike[-1].target} over {len(alike)} runs"
-    write_atomic(path, knee_history([_point(row) for row in alike], title))
-    return KneePlot(len(alike), len(searched))
+    newest = searched[0].fingerprint
+    return [row for row in reversed(searched) if row.fingerprint == newest], len(searched)
 
 
-def _point(row: LedgerRow) -> KneePoint:
-    return KneePoint(
-        revision=row.git_revision[:7] + ("+" if row.git_dirty else ""),
+def revision_of(row: LedgerRow) -> str:
+    """The revision that a run measured, short; `+` for uncommitted work."""
+    return row.git_revision[:7] + ("+" if row.git_dirty else "")
+
+
+def _point(row: LedgerRow) -> HistoryPoint:
+    return HistoryPoint(
+        revision=revision_of(row),
         started=row.started,
-        rate=row.knee,
+        value=row.knee,
         low=row.knee_low,
         high=row.knee_high,
         none=row.knee_none,

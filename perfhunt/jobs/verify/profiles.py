@@ -90,9 +90,8 @@ def _held(
     engine.run(warm, None, bench.stop)
     bench.check()
     probes.resources()
-    with probes.during(
-        version, hold.duration - hold.settle, on_cpu=True, waits=True, settle=hold.settle
-    ) as attached:
+    seconds, settle = hold.duration - hold.settle, hold.settle + paired.question.think
+    with probes.during(version, seconds, on_cpu=True, waits=True, settle=settle) as attached:
         trial = engine.run(hold, lambda row: bench.watch(Ticked(hold, row)), bench.stop)
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))

@@ -25,6 +25,8 @@ from perfhunt.load.child.bounds.proxies import unset_proxies
 from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http.address import resolve
 from perfhunt.load.child.http.client import Client
+from perfhunt.load.child.http.cookies import cookie_url
+from perfhunt.load.child.http.journey import JourneyClient
 from perfhunt.load.child.pacer import Pacer, Schedule
 from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits
@@ -103,6 +105,7 @@ class TrafficSource:
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
         self._users: UserTasks | None = None
+        self._journeys: JourneyClient | None = None
         self._remarks: tuple[str, ...] = ()
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables, most)
@@ -114,12 +117,19 @@ class TrafficSource:
         self, run: str, variables: Mapping[str, str], sessions: Sequence[FeedRow]
     ) -> None:
         host = authority(self._question.target.url)
-        endpoints = [prepare(e, host, run, variables, sessions) for e in self._question.traffic]
+        question, loop = self._question, gevent.get_hub().loop
+        endpoints = [prepare(e, host, run, variables, sessions) for e in question.traffic]
         self.payloads = endpoints
         self._feeds = [e.rows for e in endpoints]
-        self._routes = tuple(e.endpoint.name for e in endpoints)
-        self._weights = tuple(e.endpoint.weight for e in endpoints)
-        self._sender = Client(gevent.get_hub().loop, self.address, endpoints, self._limits)
+        self._routes = tuple(step.name for step in question.steps)
+        weights = [e.endpoint.weight for e in endpoints]
+        self._weights = (*weights, *[0.0] * (len(self._routes) - len(weights)))
+        if len(self._routes) > len(weights):
+            self._journeys = JourneyClient(
+                loop, self.address, endpoints, self._limits, cookie_url(question.target.url)
+            )
+            self._remarks = (question.rates_said,)
+        self._sender = self._journeys or Client(loop, self.address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
     def _open_locustfile(
@@ -233,6 +243,8 @@ class TrafficSource:
             whole.due[part::of], whole.endpoint[part::of], whole.row[part::of], step.settle
         )
         self._sender.limits = replace(self._limits, in_flight=self.bound(step.rate / of))
+        if self._journeys is not None:
+            self._journeys.lasts = step.duration
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
         return msgspec.structs.replace(
             done,
@@ -259,6 +271,8 @@ class TrafficSource:
                 self._sender.cut(time.monotonic(), hard=True)
             return
         self._pacer.stop(hard)
+        if self._journeys is not None:
+            self._journeys.end_journeys()
         if self._closed is not None:
             self._closed.stop(hard)
 
@@ -280,7 +294,8 @@ class TrafficSource:
             return self._pacer.flood(connections, seconds)
 
     def _schedule(self, step: Step) -> Schedule:
-        due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
+        rate = step.rate / self._question.requests_per_arrival
+        due = arrivals(step.seed, rate, step.duration, step.arrivals)
         endpoint = mix(step.seed, len(due), self._weights)
         row = np.zeros(len(due), dtype=np.uint32)
         for index, rows in enumerate(self._feeds):

@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import LoadFailed
-from perfhunt.model.question import LoopKind, Question, Safety
-from perfhunt.model.testfile.connects import Peripheral, peripheral
+from perfhunt.model.question import LoopKind, Question, RequestTemplate, Safety
 from perfhunt.model.text.socket_url import socket_path
+from perfhunt.model.traffic.connects import Peripheral, peripheral
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
@@ -144,17 +144,18 @@ def narrowed(grant: WorkerGrant, question: Question) -> Question:
             f" start it with --allow-file {path}",
         )
 
-    traffic = tuple(
-        replace(
+    def of_allowed(each: RequestTemplate) -> RequestTemplate:
+        return replace(
             each,
             feed=each.feed and replace(each.feed, path=allowed(each.feed.path)),
             parts=tuple(
                 part.pinned(allowed(part.file.path), part.file.sha256) if part.file else part
                 for part in each.parts
             ),
+            then=tuple(map(of_allowed, each.then)),
         )
-        for each in question.traffic
-    )
+
+    traffic = tuple(map(of_allowed, question.traffic))
     locustfile = None if question.locustfile is None else allowed(question.locustfile)
     return replace(question, traffic=traffic, locustfile=locustfile)
 

@@ -14,7 +14,8 @@ import tomllib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.units import Bytes
@@ -85,6 +86,11 @@ def unzipped(raw: bytes, most: Bytes, what: str) -> bytes:
     return content
 
 
+def lines_of(file: IO[str]) -> Iterator[str]:
+    """The lines of an open file; of one that is too long, as much as `numbered` refuses it by."""
+    return iter(partial(file.readline, LONGEST_LINE + 2), "")
+
+
 def numbered(source: str | Iterable[str], what: str) -> Iterator[tuple[int, str]]:
     """Each line, without its end, with its number from 1. Raises Unreadable for a line, or for more
     of them, than is read.
@@ -98,15 +104,15 @@ def numbered(source: str | Iterable[str], what: str) -> Iterator[tuple[int, str]
         yield number, line.removesuffix("\n").removesuffix("\r")
 
 
-def json_value(text: str | bytes, what: str) -> Any:
-    """The value of a JSON text. Raises Unreadable for what is none, or is nested beyond DEEPEST."""
+def json_value(text: str | bytes, what: str, deepest: int = DEEPEST) -> Any:
+    """The value of a JSON text. Raises Unreadable for what is none, or is nested deeper."""
     try:
         value = json.loads(text)
     except RecursionError as error:
-        raise _too_deep(what) from error
+        raise _too_deep(what, deepest) from error
     except ValueError as error:  # of bytes that are no text, and of numbers of 5,000 digits too
         raise Unreadable(f"{what} is not JSON: {error}") from error
-    return _shallow(value, what)
+    return _shallow(value, what, deepest)
 
 
 def toml_table(text: str, what: str) -> dict[str, Any]:
@@ -132,10 +138,10 @@ def python_tree(text: str, what: str) -> ast.Module:
         raise Unreadable(f"{what} does not parse: {str(error) or type(error).__name__}") from error
 
 
-def _shallow(value: Any, what: str) -> Any:
-    """The value, when it is nested no deeper than DEEPEST; told without recursion."""
+def _shallow(value: Any, what: str, deepest: int = DEEPEST) -> Any:
+    """The value, when it is nested no deeper; told without recursion."""
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(deepest + 1):
         level = [
             inner
             for outer in level
@@ -145,8 +151,8 @@ def _shallow(value: Any, what: str) -> Any:
         ]
         if not level:
             return value
-    raise _too_deep(what)
+    raise _too_deep(what, deepest)
 
 
-def _too_deep(what: str) -> Unreadable:
-    return beyond(what, f"over {DEEPEST} levels of nesting")
+def _too_deep(what: str, deepest: int = DEEPEST) -> Unreadable:
+    return beyond(what, f"over {deepest} levels of nesting")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from perfhunt.model.question import BodyFile, BodyPart
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.template import quote_around
+from perfhunt.model.traffic.parts import BodyFile, BodyPart
 from perfhunt.model.units import Bytes
 
 # All files of one request. Every load process holds them, with the requests they are in.

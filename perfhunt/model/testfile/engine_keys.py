@@ -77,6 +77,14 @@ def engine_problems(question: Question) -> list[tuple[str, str, str]]:
                 'leave it out, or write engine = "locust"',
             )
         )
+    if engine is not EngineName.LOCUST and any(first.then for first in question.traffic):
+        problems.append(
+            (
+                "engine",
+                f"{engine} is given single requests here, and cannot send steps in order",
+                'leave it out, or have the steps in a k6 script: k6_script = "script.js"',
+            )
+        )
     if engine is not EngineName.LOCUST and socket_path(question.target.url):
         problems.append(
             ("engine", f"{engine} is not led to a unix socket", "leave it out, or take a port")

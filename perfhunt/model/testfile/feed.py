@@ -15,7 +15,7 @@ from typing import Any
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, json_value
-from perfhunt.model.question import Feed
+from perfhunt.model.traffic.parts import Feed
 
 FeedRow = dict[str, str]
 # Beside the comma: what spreadsheets write where the comma is the decimal sign, and tables.

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from perfhunt.model.question import LocustOptions
-from perfhunt.model.testfile.connects import peripheral
 from perfhunt.model.testfile.strict import Reader, show
 from perfhunt.model.testfile.template import variables_used
 from perfhunt.model.testfile.traffic_table import Surroundings
+from perfhunt.model.traffic.connects import peripheral
 
 _EXAMPLE = '[locust] with options = { tenant = "acme" }'
 # Options of Locust that the test file has other words for, and which.

@@ -238,6 +238,5 @@ class Reader:
             if key in self._known:
                 continue
             home = (elsewhere or {}).get(key)
-            near = did_you_mean(key, self._known)
-            advice = f"it belongs {home}" if home and not near.startswith("did") else near
+            advice = f"it belongs {home}" if home else did_you_mean(key, self._known)
             self.wrong(key, "is not a known key", advice)

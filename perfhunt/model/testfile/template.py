@@ -119,9 +119,11 @@ def check_templates(
     known: Sequence[str],
     of: str,
     env: Mapping[str, str],
+    unread: bool = False,
 ) -> None:
     """Tells the reader of every placeholder of an endpoint that nothing fills: neither the `known`
-    columns, which are of `of`, nor the environment.
+    columns, which are of `of`, nor the environment. `unread`: its feed's are not known, which was
+    told already.
     """
     places = [("request", endpoint.path), ("body", endpoint.body or "")]
     places += [(f"headers.{key}", value) for key, value in endpoint.headers]
@@ -138,7 +140,6 @@ def check_templates(
                     f"{{{column}}} is a column of the feed and of the login",
                     "give one of them another name",
                 )
-            unread = table.has("feed") and endpoint.feed is None  # which was told already
             if column not in known and not unread:
                 advice = (
                     did_you_mean(column, known)

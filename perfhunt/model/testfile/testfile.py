@@ -25,10 +25,11 @@ from perfhunt.model.question import (
 from perfhunt.model.slo import Measure
 from perfhunt.model.testfile.engine_keys import check_engine, read_engine, read_k6_script
 from perfhunt.model.testfile.locust_table import read_connects, read_locust, read_locustfile
+from perfhunt.model.testfile.login_table import read_login
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety, read_smoke
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
-from perfhunt.model.testfile.traffic_table import Surroundings, read_login, read_traffic
+from perfhunt.model.testfile.traffic_table import Surroundings, read_traffic
 from perfhunt.model.text.socket_url import LONGEST_PATH, in_one_spelling, socket_path
 from perfhunt.model.units import format_duration, format_rate
 
@@ -149,8 +150,9 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     k6_script, k6_digest = read_k6_script(top, around)
     brought = locustfile or (k6_script and not top.has("traffic"))
     login = read_login(top, around)
-    traffic = () if brought else read_traffic(top, around, login)
-    slo, reading = read_slo(top, traffic, any_route=bool(locustfile or k6_script))
+    traffic = () if brought else read_traffic(top, around, login.columns)
+    routes = tuple(step for first in traffic for step in first.steps)
+    slo, reading = read_slo(top, routes, any_route=bool(locustfile or k6_script))
     ramp, safety = read_ramp(top), read_safety(top)
     question = Question(
         target=target,

@@ -99,6 +99,16 @@ _KINDS: dict[Measure, dict[str, _Kind]] = {
 }
 
 
+def examples() -> tuple[tuple[Measure, str, str], ...]:
+    """Every objective that can be written: its measure, its key (`p99` stands for all percentiles)
+    and an example of its limit.
+    """
+    kinds = {Measure.LATENCY: {"p99": _LATENCY}, **_KINDS}
+    return tuple(
+        (of, key, kind.example) for of, keys in kinds.items() for key, kind in keys.items()
+    )
+
+
 def is_blank(text: str) -> bool:
     """Whether a limit was left as `init` wrote it: empty, an operator alone, or with `__` for its
     number.

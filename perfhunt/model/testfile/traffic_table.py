@@ -1,5 +1,5 @@
-"""The `[[traffic]]` tables: weighted endpoints, with their templates checked against the feed and
-the environment.
+"""The `[[traffic]]` tables: weighted endpoints and journeys of several steps, with their templates
+checked against the feed and the environment.
 """
 
 from __future__ import annotations
@@ -13,20 +13,35 @@ from typing import Any
 
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
-from perfhunt.model.question import Expect, Feed, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.body import given_boundary, is_multipart, read_body
 from perfhunt.model.testfile.feed import feed, is_place
 from perfhunt.model.testfile.strict import Reader, did_you_mean, kind, show
-from perfhunt.model.testfile.template import check_templates
+from perfhunt.model.testfile.template import check_templates, columns_used
 from perfhunt.model.testfile.thresholds import is_blank
+from perfhunt.model.traffic.parts import Expect, Feed
+from perfhunt.model.units import Seconds, format_duration
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _REQUEST = re.compile(r"([A-Za-z]+)\s+(\S.*)")
-MOST_SESSIONS = 1000  # each is a request before the load
+MOST_STEPS = 50  # of one journey: each is a route of its own
+# Of one journey: so much of every load is not counted, since before that it is not whole.
+MOST_THINK: Seconds = 10.0
+_EXTRACT = 'extract = { token = "json:$.token" }'
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RAW_PATH = re.compile(r"\{\w+:raw\}")  # a row has the slash that a path begins with
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+STEP_KEYS = ("method", "headers", "json", "form", "body", "expect", "extract", "think")
+_ELSEWHERE = {
+    "latency": "in [slo] or [[slo.route]]",
+    "timeout": "in [ramp]",
+    "status": "in expect",
+    "method": "in request",
+    "extract": "in [login], or in steps of [[traffic]]",
+    "think": "in steps of [[traffic]]",
+}
+_IN_STEPS = _ELSEWHERE | dict.fromkeys(("weight", "feed", "sessions"), "beside steps")
 _ENGINES_OWN = ("content-length", "transfer-encoding", "connection", "expect")
 
 
@@ -46,63 +61,11 @@ class Surroundings:
         return posixpath.join(self.base, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """The `[login]` table: what is asked before the load, how many times (0: once for each row),
-    and where in each answer the values of a session stand.
-    """
-
-    request: RequestTemplate | None = None
-    values: tuple[tuple[str, str], ...] = ()
-    sessions: int = 0
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What it fills in other requests."""
-        fed = self.request.feed.columns if self.request and self.request.feed else ()
-        return (*fed, *(name for name, _ in self.values))
-
-
-NO_LOGIN = Login()
-
-
-def read_login(top: Reader, around: Surroundings) -> Login:
-    """The login, if there is one; problems go to the reader."""
-    table = top.child("login", '[login] with request = "POST /login"')
-    if table is None:
-        return NO_LOGIN
-    example = 'extract = { token = "json:$.token" }'
-    lines = table.child("extract", example)
-    if lines is None or not lines.table:
-        table.wrong("extract", "says nothing that the traffic could use", f"write {example}")
-    values: list[tuple[str, str]] = []
-    for name, place in lines.table.items() if lines else ():
-        assert lines is not None
-        if not _COLUMN_NAME.fullmatch(name):
-            lines.wrong(name, "is no name for a column", "letters, digits and underscores only")
-        elif not isinstance(place, str) or not is_place(place):
-            lines.wrong(
-                name,
-                f"{show(place)} is no place in an answer",
-                'write "json:$.token", "header:X-Token" or "cookie:sid"',
-            )
-        else:
-            values.append((name, place))
-    sessions = table.integer("sessions", 0, low=1, high=MOST_SESSIONS)
-    if table.has("weight"):
-        table.wrong("weight", "has no meaning here", "write how many: sessions = 10")
-    request = _endpoint(table, around, NO_LOGIN)
-    login = Login(request, tuple(values), sessions)
-    for name in {name for name in login.columns if login.columns.count(name) > 1}:
-        table.wrong(f"extract.{name}", "is a column of its feed, too", "give it another name")
-    return login
-
-
 def read_traffic(
-    top: Reader, around: Surroundings, login: Login = NO_LOGIN
+    top: Reader, around: Surroundings, login: Sequence[str] | None = None
 ) -> tuple[RequestTemplate, ...]:
     """Every endpoint of the file, names unique; problems go to the reader. Without any, `GET /`
-    alone.
+    alone. `login` are the columns that the login fills; None: there is none.
     """
     tables = top.children("traffic", '[[traffic]] with request = "GET /"')
     if not top.has("traffic"):
@@ -111,18 +74,20 @@ def read_traffic(
     names: set[str] = set()
     alike: dict[tuple[str, str], list[str]] = {}  # by what a name shows of a request, the paths
     for table in tables:
-        endpoint = _endpoint(table, around, login)
-        paths = alike.setdefault((endpoint.method, redact.url(endpoint.path)), [])
-        endpoint = _numbered(endpoint, paths, table.has("name"))
-        paths.append(endpoint.path)
-        if endpoint.name in names:
-            table.wrong(
-                "name",
-                f"{endpoint.name!r} is the name of another endpoint too",
-                "give each its own name",
-            )
-        names.add(endpoint.name)
-        endpoints.append(endpoint)
+        steps: list[RequestTemplate] = []
+        for own, step in _entry(table, around, login):
+            paths = alike.setdefault((step.method, redact.url(step.path)), [])
+            step = _numbered(step, paths, own.has("name"))
+            paths.append(step.path)
+            if step.name in names:
+                own.wrong(
+                    "name",
+                    f"{step.name!r} is the name of another endpoint too",
+                    "give each its own name",
+                )
+            names.add(step.name)
+            steps.append(step)
+        endpoints += [replace(first, then=tuple(steps[1:])) for first in steps[:1]]
     if not endpoints and not top.problems:
         top.wrong("traffic", "is an empty list", 'write [[traffic]] with request = "GET /"')
     return tuple(endpoints)
@@ -137,16 +102,97 @@ def _numbered(endpoint: RequestTemplate, alike: Sequence[str], named: bool) -> R
     return replace(endpoint, name=f"{endpoint.name} #{len(alike) + 1}")
 
 
-def _endpoint(table: Reader, around: Surroundings, login: Login) -> RequestTemplate:
+def _entry(
+    table: Reader, around: Surroundings, login: Sequence[str] | None
+) -> list[tuple[Reader, RequestTemplate]]:
+    """The request of one `[[traffic]]`, or its steps, each with its table; the first has the weight
+    and the feed.
+    """
+    if not table.has("steps"):
+        return [(table, read_request(table, around, login or (), _sources(login)))]
+    weight, before = _weight(table), len(table.problems)
+    steps = read_steps(table, around, login)
+    used = {column for _, step in steps for text in step.texts for column in columns_used(text)}
+    for own, step in steps if len(table.problems) == before else ():
+        for name in sorted({name for name, _ in step.extract} - used):
+            own.wrong(f"extract.{name}", "is used by no step", f"write {{{name}}} in a later one")
+    thinks = sum(step.think for _, step in steps)
+    if thinks > MOST_THINK:
+        table.wrong(
+            "steps",
+            f"think for {format_duration(thinks)} together,"
+            f" more than the {format_duration(MOST_THINK)} that one journey may",
+            "make it shorter, or take a locustfile",
+        )
+    return [
+        (own, replace(step, weight=weight) if own is steps[0][0] else step) for own, step in steps
+    ]
+
+
+def _sources(login: Sequence[str] | None) -> str:
+    return "the feed" if login is None else "the feed or the login"
+
+
+def read_steps(
+    table: Reader, around: Surroundings, login: Sequence[str] | None = None
+) -> list[tuple[Reader, RequestTemplate]]:
+    """The `steps` of a table, each with its own; the first has the feed beside them. Problems go to
+    the reader.
+    """
+    rows, name = _feed(table, around), table.text("name")
+    filled = (*(rows.columns if rows else ()), *(login or ()))
+    of = f"{_sources(login)}, and no step before extracts it"
+    example = 'steps = [{ request = "POST /cart" }, { request = "POST /pay" }]'
+    extracted: dict[str, None] = {}
+    steps: list[tuple[Reader, RequestTemplate]] = []
+    for own in table.children("steps", example):
+        known, unread = (*filled, *extracted), table.has("feed") and rows is None
+        step = read_request(own, around, known, of, StepPlace(name, not steps, unread))
+        for column, _ in step.extract:
+            if column in filled:
+                own.wrong(f"extract.{column}", f"is a column of {_sources(login)}", "rename it")
+        extracted |= dict.fromkeys(column for column, _ in step.extract if column not in filled)
+        steps.append((own, step if steps else replace(step, feed=rows)))
+    if not 1 <= len(steps) <= MOST_STEPS and isinstance(table.raw("steps"), list):
+        table.wrong("steps", f"are {len(steps)}", f"write 1 to {MOST_STEPS}: {example}")
+    used = {column for _, step in steps for text in step.texts for column in columns_used(text)}
+    if rows and steps and not used & set(rows.columns):
+        table.wrong("feed", "no column of it is used", f"write {{{rows.columns[0]}}} in a step")
+    table.finish(dict.fromkeys((*STEP_KEYS, "request"), "in each of the steps"))
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlace:
+    """Where a step stands: in the journey of that `name`, as its `first`; `unread`: the feed beside
+    the steps cannot be read, which was told.
+    """
+
+    name: str
+    first: bool
+    unread: bool
+
+
+def read_request(
+    table: Reader,
+    around: Surroundings,
+    filled: Sequence[str],
+    of: str,
+    place: StepPlace | None = None,
+) -> RequestTemplate:
+    """One request, with its weight and feed unless it is a step at a `place`; problems go to the
+    reader. `filled` are columns beside those of its feed, `of` what all of them are of.
+    """
     method, path = _request(table)
-    name = table.text("name", f"{method} {redact.url(path)}")
+    usual = f"{method} {redact.url(path)}"
+    name = table.text("name", f"{place.name}: {usual}" if place and place.name else usual)
     if not name.strip() or not name.isprintable():
         table.wrong(
             "name",
             f"{show(name)} is not a name that can be shown",
             'write for example name = "checkout"',
         )
-    rows = _feed(table, around)
+    rows = None if place else _feed(table, around)
     headers = _headers(table)
     body = read_body(table, partial(_beside, around=around))
     given = next((value for key, value in headers.items() if key.lower() == "content-type"), None)
@@ -158,34 +204,49 @@ def _endpoint(table: Reader, around: Surroundings, login: Login) -> RequestTempl
             "names no boundary, so nobody could tell the parts of the body apart",
             "leave it out: it is made with the body",
         )
-    expect = _expect(table)
     endpoint = RequestTemplate(
         name=name,
         method=method,
         path=path,
-        weight=_weight(table),
+        weight=1.0 if place else _weight(table),
         headers=tuple(headers.items()),
         body=body.text,
         feed=rows,
-        expect=expect,
+        expect=_expect(table),
         parts=body.parts,
+        extract=read_extract(table) if place else (),
+        think=_think(table, place) if place else 0.0,
     )
-    check_templates(
-        table,
-        endpoint,
-        (*(rows.columns if rows else ()), *login.columns),
-        "the feed or the login" if login.request else "the feed",
-        around.env,
-    )
-    table.finish(
-        {
-            "latency": "in [slo] or [[slo.route]]",
-            "timeout": "in [ramp]",
-            "status": "in expect",
-            "method": "in request",
-        }
-    )
+    unread = place.unread if place else table.has("feed") and rows is None
+    columns = (*(rows.columns if rows else ()), *filled)
+    check_templates(table, endpoint, columns, of, around.env, unread)
+    table.finish(_IN_STEPS if place else _ELSEWHERE)
     return endpoint
+
+
+def read_extract(table: Reader) -> tuple[tuple[str, str], ...]:
+    """Names of columns, each with where in an answer its value is; problems go to the reader."""
+    lines = table.child("extract", _EXTRACT)
+    values: list[tuple[str, str]] = []
+    for name, place in lines.table.items() if lines else ():
+        assert lines is not None
+        if not _COLUMN_NAME.fullmatch(name):
+            lines.wrong(name, "is no name for a column", "letters, digits and underscores only")
+        elif not isinstance(place, str) or not is_place(place):
+            lines.wrong(
+                name,
+                f"{show(place)} is no place in an answer",
+                'write "json:$.token", "header:X-Token" or "cookie:sid"',
+            )
+        else:
+            values.append((name, place))
+    return tuple(values)
+
+
+def _think(table: Reader, place: StepPlace) -> Seconds:
+    if place.first and table.has("think"):
+        table.wrong("think", "comes before the first step", "write it in the step that waits")
+    return table.duration("think", 0.0, "1s")
 
 
 def _request(table: Reader) -> tuple[str, str]:

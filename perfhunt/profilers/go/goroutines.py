@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from perfhunt.model.profile import LockWait, Stack
-from perfhunt.profilers.go.pprof import parse_pprof
+from perfhunt.model.profiles.readers.pprof import parse_pprof
 
 # Functions in which a goroutine waits to have what others have, and the kind of it.
 _WAITS_IN: Mapping[str, str] = {

@@ -14,10 +14,10 @@ from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import read_all
 from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.go.goroutines import LockLooks
-from perfhunt.profilers.go.pprof import parse_pprof
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.sockets import held_listening

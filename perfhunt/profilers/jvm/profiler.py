@@ -9,22 +9,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import LockWait, Profile, ProfileMode, Stack
-from perfhunt.model.run import TargetProcess
-from perfhunt.model.units import Seconds
-from perfhunt.profilers.child_process import print_into
-from perfhunt.profilers.jvm.jfr import (
+from perfhunt.model.profiles.readers.jfr import (
     EVENT,
     MONITOR_EVENT,
     PARK_EVENT,
     parse_jfr_print,
     parse_lock_waits,
 )
+from perfhunt.model.run import TargetProcess
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 
@@ -50,6 +50,11 @@ def _printed(*command: str) -> Iterator[IO[str]]:
         number = file.fileno()
         with open(number, encoding="utf-8", errors="replace", newline="\n", closefd=False) as lines:
             yield lines
+
+
+def samples_printed(file: Path) -> AbstractContextManager[IO[str]]:
+    """The text of `EVENT` in a recording, by the JDK's `jfr`. Raises AttachFailed when it fails."""
+    return _printed("jfr", "print", "--events", EVENT, "--stack-depth", str(_DEPTH), str(file))
 
 
 def _run(*command: str) -> str:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile, without_code
 from perfhunt.model.run import ProcessIdentity, TargetProcess
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.node.cpuprofile import parse_cpuprofile, without_code
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.release import wait_until

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode, Stack
-from perfhunt.model.run import TargetProcess
-from perfhunt.model.units import Seconds
-from perfhunt.profilers.child_process import ProfilerProcess, print_into
-from perfhunt.profilers.perf.script import (
+from perfhunt.model.profiles.readers.perf_script import (
     FIELDS,
     UNKNOWN,
     PerfSample,
     parse_perf_script,
     without_titles,
 )
+from perfhunt.model.run import TargetProcess
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.child_process import ProfilerProcess, print_into
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.target.host.environment import printed
 

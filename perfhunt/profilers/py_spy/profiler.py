@@ -14,12 +14,12 @@ from pathlib import Path
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profiles.readers.folded import Folded, read_folded
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.py_spy import program
-from perfhunt.profilers.py_spy.folded import Folded, read_folded
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.target.proc.threads import has_own_pids, tids
 

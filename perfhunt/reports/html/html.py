@@ -4,14 +4,12 @@ well without scripts too.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from perfhunt.model.document.writing import worst_generator
@@ -20,13 +18,13 @@ from perfhunt.model.knee import Knee
 from perfhunt.model.profile import SpanName
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
-from perfhunt.model.text.escaping import markup
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import first_screen
 from perfhunt.reports.html import rows as html_rows
 from perfhunt.reports.html.compared import BeforeAfter, compared, difference
 from perfhunt.reports.html.over_time import over_time, phases_words
+from perfhunt.reports.html.page import HERE, filled, policy
 from perfhunt.reports.html.plain_words import plain
 from perfhunt.reports.html.waterfall_list import waterfall_list
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
@@ -51,7 +49,6 @@ from perfhunt.reports.words import (
     ratio_words,
 )
 
-_HERE = "perfhunt.reports.html"
 _END = re.compile(r"(?<=\.) (?=[A-Z])")  # of a sentence
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # no scheme, and in this folder
 # What a run's directory holds beside its reports.
@@ -152,12 +149,12 @@ def _beside(run: Run) -> list[str]:
 
 def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     """The page's pictures, and the style and script that they need, with their policy."""
-    script, style = flames.script(), template(_HERE, "report.css") + flames.style()
+    script, style = flames.script(), template(HERE, "report.css") + flames.style()
     pictures = list(_flames(run, story))
     knee, waterfall = knee_chart(run), waterfall_list(run)
     latency, drift = latency_chart(run), drift_chart(run)
     return {
-        "csp": _policy(script, style),
+        "csp": policy(script, style),
         "style": Markup(style),
         "script": Markup(script),
         "knee_chart": knee,
@@ -177,38 +174,7 @@ def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = plain
-    return environment.from_string(template(_HERE, "report.html.j2"))
-
-
-def _shown(value: object) -> object:
-    """Every text that is filled in, escaped; markup of our own as it is."""
-    return markup(value) if isinstance(value, str) else value
-
-
-def _policy(script: str, style: str) -> str:
-    """A content security policy that allows this page's own script and style, by hash, and nothing
-    else.
-    """
-    rules = (
-        "default-src 'none'",
-        f"script-src '{_hash(script)}'",
-        f"style-src '{_hash(style)}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-    )
-    return "; ".join(rules)
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return filled("report.html.j2", plain=plain)
 
 
 def _tone(run: Run) -> str:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from perfhunt.model.finding import Finding, Waterfall
 from perfhunt.model.knee import Knee, NoKnee, RouteKnee
 from perfhunt.model.latency import PROBED
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.run import Run, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, RouteResult, Trial
@@ -261,6 +262,14 @@ def pairs(rows: Iterable[tuple[str, object]]) -> list[TableRow]:
     ]
 
 
+def _requests(first: RequestTemplate) -> Iterator[str]:
+    """A request of the traffic, then the later steps of its journey."""
+    yield f"{first.name}: {first.method} {first.path} ×{first.weight:g}"
+    for step in first.then:
+        think = f" {format_duration(step.think)}" if step.think else ""
+        yield f"then{think} {step.name}: {step.method} {step.path}"
+
+
 def question(run: Run) -> list[TableRow]:
     """The question, redacted by the caller."""
     q, ramp = run.question, run.question.ramp
@@ -269,8 +278,9 @@ def question(run: Run) -> list[TableRow]:
         [
             ("target", q.target.url),
             ("environment", q.target.environment),
-            *(("traffic", f"{e.name}: {e.method} {e.path} ×{e.weight:g}") for e in q.traffic),
-            ("login", q.login and f"{q.login.method} {q.login.path}"),
+            *(("traffic", line) for first in q.traffic for line in _requests(first)),
+            ("rates", q.rates_said),
+            ("login", q.login and ", ".join(f"{s.method} {s.path}" for s in q.login.steps)),
             ("locustfile", q.locustfile),
             ("k6 script", q.k6_script),
             *(("objective", plain(str(o))) for o in q.slo.objectives),

@@ -14,7 +14,7 @@ from functools import partial
 
 from markupsafe import Markup
 
-from perfhunt.model.profile import Profile, Stack, regrouped
+from perfhunt.model.profile import Profile, ProfileMode, Stack, regrouped
 from perfhunt.model.text.escaping import markup, visible
 from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.reports.pictures.flame_tree import (
@@ -47,6 +47,7 @@ _KINDS = {
     "wait": "waiting",
     "thread": "thread",
 }
+_UNSAID = (ProfileMode.NONE, ProfileMode.UNKNOWN)
 _UNCHANGED: Share = 0.02  # of a node's cost: less is not worth a colour
 # Colours of a differential. More and less are mixed with the paper's grey, a quarter of them at
 # least.
@@ -73,17 +74,25 @@ class FlamePanel:
 
 
 def flamegraph(
-    profile: Profile, title: str, cost: Seconds | None = None, *, alone: bool = True
+    profile: Profile,
+    title: str,
+    cost: Seconds | None = None,
+    *,
+    alone: bool = True,
+    narrowest: Share | None = None,
 ) -> Markup:
     """The SVG of a profile. `cost` is seconds per completed request for one unit of weight; None:
     hover shows samples only.
 
     `alone`: a file of its own, with its style and script; otherwise the page that holds it brings
     both, and the tools beside it: search, inverted, library code folded, by worker, by state.
+    `narrowest`: the share of the whole below which nothing is drawn, when not the usual.
     """
     stacks = scaled(profile.stacks, cost) if cost else profile.stacks
     panel = FlamePanel(tree(stacks), "", "s" if cost else profile.unit)
-    return _document([panel], title, health(profile), alone)
+    if narrowest is None:
+        narrowest = NARROWEST if alone else NARROWEST_INSIDE
+    return _document([panel], title, health(profile), alone, narrowest)
 
 
 def differential(
@@ -93,6 +102,7 @@ def differential(
     costs: tuple[Seconds, Seconds] | None = None,
     *,
     alone: bool = True,
+    narrowest: Share | None = None,
 ) -> Markup:
     """The SVG of what changed, `alone` or within a page as `flamegraph` has it. `costs` are
     seconds per request for one unit of weight, before and after.
@@ -100,10 +110,7 @@ def differential(
     Without them both are scaled to the same total, which hides a change that made everything
     cheaper: the heading says so.
     """
-    first, second = costs or (1 / (before.total or 1), 1 / (after.total or 1))
-    root = tree(
-        _without_lines(scaled(after.stacks, second)), _without_lines(scaled(before.stacks, first))
-    )
+    root = _both(before, after, costs or _to_one(before, after))
     width = (
         "cost per request now" if costs else "share of samples now (both scaled to the same total)"
     )
@@ -112,7 +119,29 @@ def differential(
         heading = "Vanished: was there before, is not any more"
         panels.append(FlamePanel(tree(gone), heading, panels[0].unit, whole=root.total))
     note = f"width: {width}; red more, blue less, purple new. Before: {health(before)}"
-    return _document(panels, title, note, alone)
+    if narrowest is None:
+        narrowest = NARROWEST if alone else NARROWEST_INSIDE
+    return _document(panels, title, note, alone, narrowest)
+
+
+def elided(before: Profile, after: Profile, title: str, *, narrowest: Share = NARROWEST) -> Markup:
+    """The SVG of what was there before and is not any more, as shares of all there was."""
+    gone = vanished(_both(before, after, _to_one(before, after)))
+    panel = FlamePanel(tree(gone), "", "share", whole=1.0)
+    note = f"width: share of samples before, of what is not there now. Before: {health(before)}"
+    return _document([panel], title, note, alone=True, narrowest=narrowest)
+
+
+def _to_one(before: Profile, after: Profile) -> tuple[float, float]:
+    """What scales both to a total of 1."""
+    return (1 / (before.total or 1), 1 / (after.total or 1))
+
+
+def _both(before: Profile, after: Profile, factors: tuple[float, float]) -> FlameNode:
+    first, second = factors
+    return tree(
+        _without_lines(scaled(after.stacks, second)), _without_lines(scaled(before.stacks, first))
+    )
 
 
 def health(profile: Profile) -> str:
@@ -120,8 +149,11 @@ def health(profile: Profile) -> str:
     for 15 s; 2 failed reads`.
     """
     unit = profile.unit.removesuffix("s") if profile.total == 1 else profile.unit
-    text = f"{profile.total:,.0f} {unit} of {profile.tool} {profile.version} ({profile.mode})"
-    text += f" at {profile.rate_hz:.3g}/s for {format_duration(profile.seconds)}"
+    text = f"{profile.total:,.0f} {unit} of {profile.tool}"
+    text += f" {profile.version}" if profile.version else ""
+    text += f" ({profile.mode})" if profile.mode not in _UNSAID else ""
+    text += f" at {profile.rate_hz:.3g}/s" if profile.rate_hz else ""
+    text += f" for {format_duration(profile.seconds)}" if profile.seconds else ""
     lost = [(profile.errors, "failed reads"), (profile.dropped, "dropped"), (profile.late, "late")]
     losses = ", ".join(f"{count:,} {what}" for count, what in lost if count)
     return f"{text}; {losses}" if losses else text
@@ -131,8 +163,9 @@ def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
     return regrouped(stacks, lambda stack: tuple(replace(frame, line=None) for frame in stack))
 
 
-def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) -> Markup:
-    narrowest = NARROWEST if alone else NARROWEST_INSIDE
+def _document(
+    panels: Sequence[FlamePanel], title: str, note: str, alone: bool, narrowest: Share
+) -> Markup:
     body, top, left_out, kinds = [], _HEAD, 0, set()
     for index, panel in enumerate(panels):
         drawn, few = boxes(panel.root, narrowest, panel.whole)

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Expect, LocustOptions, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import LocustOptions, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Phase, Step, Trial
 from tests.live.load_targets.timed import PERIOD, STALL
 

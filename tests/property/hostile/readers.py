@@ -19,6 +19,11 @@ from perfhunt.load.messages import ANSWERS, ORDERS, WORKER_ANSWERS, WORKER_ORDER
 from perfhunt.model.document.bounded import json_value, toml_table, unzipped
 from perfhunt.model.document.folded import unfold
 from perfhunt.model.document.yaml_tree import yaml_value
+from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile
+from perfhunt.model.profiles.readers.folded import read_folded
+from perfhunt.model.profiles.readers.jfr import parse_jfr_print, parse_lock_waits
+from perfhunt.model.profiles.readers.perf_script import parse_perf_script
+from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
@@ -29,12 +34,7 @@ from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.profilers.go.goroutines import LockLooks
-from perfhunt.profilers.go.pprof import parse_pprof
-from perfhunt.profilers.jvm.jfr import parse_jfr_print, parse_lock_waits
-from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
-from perfhunt.profilers.perf.script import parse_perf_script
 from perfhunt.profilers.py_spy.dump import read_dump
-from perfhunt.profilers.py_spy.folded import read_folded
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.reports import hyperfine
 from perfhunt.store.calibration import load_calibration
@@ -42,6 +42,7 @@ from perfhunt.store.files import read_lines
 from perfhunt.store.owner import owner_of
 from perfhunt.store.pack.archive import Pack, packed, unpacked
 from perfhunt.store.run_json import dumps, loads
+from tests.property.hostile.foreign import FOREIGN
 from tests.sample_run import sample_run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "profilers"
@@ -302,6 +303,7 @@ EDITED: dict[str, bytes] = {
     "a.rb": b"class A\n  # x\n  B = ENV['SETTING_C']\nend\n",
 }
 READERS |= {f"edit of {path}": Reader(_edited(path), (seed,)) for path, seed in EDITED.items()}
+READERS |= {name: Reader(read, seeds) for name, (read, seeds) in FOREIGN.items()}
 # A child reads edits, in which any exception ends the reading of that file alone, and is told.
 IN_A_CHILD = (RecursionError, MemoryError)
 READERS |= {

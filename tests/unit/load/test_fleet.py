@@ -47,7 +47,6 @@ from perfhunt.load.messages import (
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import (
-    BodyPart,
     Killswitch,
     LoopKind,
     ProcessSelector,
@@ -58,6 +57,7 @@ from perfhunt.model.question import (
     Target,
 )
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import BodyPart
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds
 

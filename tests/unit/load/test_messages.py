@@ -49,16 +49,9 @@ from perfhunt.load.messages import (
 from perfhunt.load.seam import LoadEngine, WorkerClock
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.grant import WorkerGrant
-from perfhunt.model.question import (
-    EngineName,
-    Expect,
-    Feed,
-    Question,
-    Ramp,
-    RequestTemplate,
-    Target,
-)
+from perfhunt.model.question import EngineName, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import Expect, Feed
 from perfhunt.model.trial import Phase, Step
 
 QUESTION = Question(

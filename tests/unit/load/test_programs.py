@@ -28,8 +28,9 @@ from perfhunt.load.programs.beside import disagreement, own_doing
 from perfhunt.load.programs.facts import FACTS, NOT_DRIVEN, missing, require_program
 from perfhunt.load.render import prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
-from perfhunt.model.question import Expect, Question, RequestTemplate, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Count
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -10,8 +10,9 @@ from perfhunt import __version__
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.render import prepare
-from perfhunt.model.question import Feed, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.feed import parse_feed
+from perfhunt.model.traffic.parts import Feed
 from tests.unit.model.testfiles import SLO, parse, refusal
 
 

@@ -12,8 +12,9 @@ from werkzeug.formparser import parse_form_data
 from perfhunt.errors import LoadFailed
 from perfhunt.load import render
 from perfhunt.load.render import Payloads, prepare
-from perfhunt.model.question import BodyFile, BodyPart, Feed, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.body import LARGEST_BODY
+from perfhunt.model.traffic.parts import BodyFile, BodyPart, Feed
 
 JPEG = b"\xff\xd8\xff\x00--\r\n\r\n{name} ${TOKEN}\r\n--"
 

@@ -262,3 +262,25 @@ def test_failures_are_counted_by_their_kind_with_the_first_that_was_due() -> Non
         RouteFailure("timeout", 0, 1, 0.2, 10.0),
     )
     assert failures(np.array(ended[1:2], dtype=SAMPLE)) == ()
+
+
+def test_later_steps_count_in_every_criterion_and_rate_and_not_in_the_pattern_of_arrivals() -> None:
+    tally = StepTally(
+        np.array([0.1, 0.2]), np.zeros(2, dtype=np.uint16), (P99, ERRORS, ON_B), ("a", "b"), 10.0, 1
+    )
+    # Two of them were due at one moment, in two load processes.
+    later = [sample(0.3, 0.2, endpoint=1), sample(0.3, 0.05, endpoint=1)]
+    tally.add(np.array([sample(0.1, 0.2), *later], dtype=SAMPLE))
+    tally.add(np.array([sample(0.2, 0.5), sample(0.7, 0.1, endpoint=1)], dtype=SAMPLE))
+    span = tally.counted(0.0, 1.0)
+    assert tally.counts(span) == {
+        "latency.p99": Count(5, 1),
+        "errors": Count(5, 0),
+        "latency.p99[b]": Count(3, 2),
+    }
+    assert tally.missing(span) == 0
+    assert (tally.offered(span), tally.sent_within(0.0, 1.0)) == (5, (5, 5))
+    assert tally.completed(0.0, 1.0) == 5
+    assert tally.in_flight(0.0, 1.0) == pytest.approx(0.2 + 0.5 + 0.2 + 0.05 + 0.1)
+    every = tally.of_span(0.0, 1.0)
+    assert np.sort(tally.of_schedule(every)["due"]).tolist() == [0.1, 0.2]

@@ -31,17 +31,9 @@ from perfhunt.load.trust.secret import (
     proof,
     read_secret,
 )
-from perfhunt.model.question import (
-    BodyFile,
-    BodyPart,
-    Feed,
-    LoopKind,
-    Question,
-    Ramp,
-    RequestTemplate,
-    Target,
-)
+from perfhunt.model.question import LoopKind, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
+from perfhunt.model.traffic.parts import BodyFile, BodyPart, Feed
 from perfhunt.model.trial import Phase, Step
 from perfhunt.target.leash import SECRET_VARIABLE
 

@@ -12,9 +12,10 @@ import pytest
 
 from perfhunt.errors import LoadFailed
 from perfhunt.model import redact
-from perfhunt.model.question import Expect, Feed, Question, RequestTemplate, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.text.error_words import error_words
+from perfhunt.model.traffic.parts import Expect, Feed
 from perfhunt.store.digest_key import FORGOTTEN, KEY_FILE, mark_of
 
 PYTHON = "/usr/bin/python3.11"

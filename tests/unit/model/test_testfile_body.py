@@ -7,8 +7,9 @@ import hashlib
 import pytest
 
 from perfhunt.model import redact
-from perfhunt.model.question import BodyFile, BodyPart, Question
+from perfhunt.model.question import Question
 from perfhunt.model.testfile.body import LARGEST_BODY
+from perfhunt.model.traffic.parts import BodyFile, BodyPart
 from tests.unit.model import testfiles
 from tests.unit.model.testfiles import SLO, parse, refusal
 

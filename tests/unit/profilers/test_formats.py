@@ -5,11 +5,11 @@ import json
 import pytest
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
-from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.jvm.jfr import JfrError, parse_jfr_print, parse_lock_waits
-from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
-from perfhunt.profilers.perf.script import PerfScriptError, parse_perf_script
-from perfhunt.profilers.py_spy.folded import read_folded
+from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile
+from perfhunt.model.profiles.readers.folded import read_folded
+from perfhunt.model.profiles.readers.jfr import JfrError, parse_jfr_print, parse_lock_waits
+from perfhunt.model.profiles.readers.perf_script import PerfScriptError, parse_perf_script
+from perfhunt.model.profiles.readers.pprof import PprofError, parse_pprof
 from perfhunt.profilers.py_spy.torn import intact
 
 

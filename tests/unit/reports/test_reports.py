@@ -18,12 +18,14 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import Frame, FrameKind
-from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Disturbance
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.html.first_screen import suspects
+from perfhunt.reports.html.rows import question as question_rows
 from perfhunt.reports.terminal import LINES
 from perfhunt.reports.verdict_sentence import verdict_sentence
 from tests.sample_run import aborted_run, sample_run
@@ -138,6 +140,19 @@ def test_a_name_cannot_break_a_markdown_table(attack: str) -> None:
     assert len(re.findall(r"(?<!\\)\|", first)) == 8
 
 
+def test_the_question_of_a_report_shows_the_steps_of_a_journey_and_what_rates_are() -> None:
+    then = (RequestTemplate("pay", "POST", "/pay/{id}", think=1.0),)
+    journey = RequestTemplate("cart", "POST", "/cart", 2.0, then=then)
+    run = replace(WHOLE, question=replace(WHOLE.question, traffic=(journey,)))
+    shown = [(row["name"], row["value"]) for row in question_rows(run)]
+    assert shown[2:5] == [
+        ("traffic", "cart: POST /cart ×2"),
+        ("traffic", "then 1 s pay: POST /pay/{id}"),
+        ("rates", run.question.rates_said),
+    ]
+    assert "50 journeys a second" in run.question.rates_said
+
+
 CANARIES = [f"canary{n}x{n * 7919:05d}" for n in range(12)]
 
 
@@ -158,6 +173,7 @@ def with_secrets() -> Run:
         None,
         Expect((200,), f"hello {next(c)}"),
     )
+    endpoint = replace(endpoint, then=(replace(endpoint, name="after"),))
     assert WHOLE.target is not None
     command = (
         "/usr/bin/python3",

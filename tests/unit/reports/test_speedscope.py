@@ -10,8 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from perfhunt.model.profile import Frame, Profile, ProfileMode
+from perfhunt.model.profiles.writers.speedscope import SCHEMA_URL, speedscope_text
 from perfhunt.reports.format import FORMATS
-from perfhunt.reports.pictures.speedscope import SCHEMA_URL, dumps
 from tests.sample_run import sample_run
 
 NUMBER = {"type": "number"}
@@ -117,11 +117,11 @@ def test_fractions_units_and_nameless_frames_are_kept_within_the_specification()
     profile = Profile(
         "perf", "6", ProfileMode.CPU, 99.0, 1.0, {(Frame(""),): 0.5, (): 2.0}, unit="us"
     )
-    plain = checked(dumps({"knee": profile}, "n", "1"))
+    plain = checked(speedscope_text({"knee": profile}, "n", "1"))
     assert plain["$schema"] == SCHEMA_URL
     assert plain["profiles"][0]["unit"] == "microseconds"
     assert plain["profiles"][0]["weights"] == [0.5, 2]
 
 
 def test_no_profile_is_an_empty_file_that_still_keeps_to_it() -> None:
-    assert checked(dumps({}, "n", "1"))["profiles"] == []
+    assert checked(speedscope_text({}, "n", "1"))["profiles"] == []

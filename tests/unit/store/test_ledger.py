@@ -47,6 +47,11 @@ def test_history_is_newest_first_and_says_what_happened(tmp_path: Path) -> None:
         bottleneck="lock",
         top_function="load_rules",
         seconds=402.0,
+        capacity_low=first.capacity_low,
+        capacity_high=first.capacity_high,
+        judged_at=RUN.judged_at,
+        p99_at_ms=first.p99_at_ms,
+        cpu_ms=first.cpu_ms,
     )
     assert (later.id, later.verdict, later.knee, later.knee_none) == (
         LATER.id,

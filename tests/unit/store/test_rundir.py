@@ -15,8 +15,9 @@ import pytest
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.profile import Frame, FrameKind
-from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.run import Run
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Drained
 from perfhunt.store.ledger import history
 from perfhunt.store.listing import find, latest, list_runs

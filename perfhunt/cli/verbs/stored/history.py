@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from perfhunt.cli import console
 from perfhunt.cli.options import STORE, OneArrayOption, StoreOption
+from perfhunt.errors import UsageError
 
 if TYPE_CHECKING:
     from perfhunt.jobs.stored.history import PredictionHistory
@@ -29,6 +31,14 @@ def history(
         Path | None,
         typer.Option("--plot", help="Draw the knee over commits here (SVG), and list nothing."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            help="Write a page here: knee, capacity, p99, CPU per request and predictions over"
+            " commits, and where they changed; list nothing.",
+        ),
+    ] = None,
     predictions: Annotated[
         bool,
         typer.Option(
@@ -44,17 +54,19 @@ def history(
     del rebuild  # of scripts that were written when there was an index to make again
     from perfhunt.cli.view.results import show_plain
     from perfhunt.cli.view.watchers import notes
-    from perfhunt.jobs.stored.history import draw_knees, read_history, read_predictions
+    from perfhunt.jobs.stored.history import read_history, read_predictions
 
+    if predictions and (plot or html):
+        raise UsageError(
+            "--predictions lists, and --plot and --html list nothing",
+            "Leave --predictions out: the page of --html has them",
+        )
     if predictions:
         show_predictions(read_predictions(store), limit=limit, as_json=as_json)
         return
     rows = read_history(store, limit=limit, watch=notes)
-    if plot is not None:
-        drawn = draw_knees(rows, plot)
-        console.out(
-            f"written: {plot} ({drawn.drawn} of {drawn.searched} runs were asked the same question)"
-        )
+    if plot or html:
+        show_drawn(rows, plot, html, store)
     elif as_json:
         show_plain([asdict(row) for row in rows])
     elif not rows:
@@ -62,6 +74,24 @@ def history(
     else:
         for row in rows:
             console.out(row_line(row))
+
+
+def show_drawn(
+    rows: Sequence[LedgerRow], plot: Path | None, html: Path | None, store: Path
+) -> None:
+    """Write the picture, the page or both, and print of how many runs."""
+    from perfhunt.jobs.stored.history import draw_knees, read_predictions
+    from perfhunt.jobs.stored.history_page import write_history_page
+
+    drawn = {}
+    if plot is not None:
+        drawn[plot] = draw_knees(rows, plot)
+    if html is not None:
+        drawn[html] = write_history_page(rows, read_predictions(store).rows, store, html)
+    for path, of in drawn.items():
+        console.out(
+            f"written: {path} ({of.drawn} of {of.searched} runs were asked the same question)"
+        )
 
 
 def show_predictions(history: PredictionHistory, *, limit: int, as_json: bool) -> None:

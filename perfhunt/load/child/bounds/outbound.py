@@ -22,7 +22,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, NoReturn
 
 from perfhunt.errors import OwnWords
-from perfhunt.model.testfile.connects import peripheral
+from perfhunt.model.traffic.connects import peripheral
 
 PLACES = 20  # that refusals are counted for one by one; a locustfile may make names up
 ELSEWHERE = "other places"

@@ -43,7 +43,7 @@ class ServerAddress:
 
     @property
     def unix(self) -> tuple[str, ...]:
-        """The unix socket, as `model.testfile.connects` writes it; none of TCP."""
+        """The unix socket, as `model.traffic.connects` writes it; none of TCP."""
         return () if self.is_internet else (f"{PREFIX}{self.sockaddr}",)
 
 

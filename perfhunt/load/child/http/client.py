@@ -67,6 +67,7 @@ class Client:
         self.passes: Sequence[bytes] = [_expected(e) for e in endpoints]
         self.texts: Sequence[bytes] = [(e.endpoint.expect.body or "").encode() for e in endpoints]
         self.heads: Sequence[bool] = [method == "HEAD" for method in methods]
+        self.reads: Sequence[bool] = [False] * len(endpoints)
         self.repeatable: Sequence[bool] = [method in REPEATABLE for method in methods]
         self._inspects = any(self.texts) or any(self.heads)
         self._kind = self._connection_kind()
@@ -110,13 +111,19 @@ class Client:
         try:
             connection = self._kind(self)
         except OSError as error:
-            kind = RequestOutcome.GENERATOR if error.errno in _EXHAUSTED else RequestOutcome.CONNECT
-            self.counts.note(_text(error))
-            self.counts.sent += 1
-            lag = sent - self.epoch - due
-            self.recorder.add(due, lag, monotonic() - sent, 0, 0, endpoint, kind, wait)
+            self.unopened(due, endpoint, sent, wait, error)
             return
         connection.begin(due, endpoint, payload, sent, wait)
+
+    def unopened(
+        self, due: Seconds, endpoint: int, sent: Seconds, wait: Seconds, error: OSError
+    ) -> None:
+        """An arrival found no connection: that is how it ended."""
+        kind = RequestOutcome.GENERATOR if error.errno in _EXHAUSTED else RequestOutcome.CONNECT
+        self.counts.note(_text(error))
+        self.counts.sent += 1
+        lag = sent - self.epoch - due
+        self.recorder.add(due, lag, monotonic() - sent, 0, 0, endpoint, kind, wait)
 
     def finished(self, connection: Connection, now: Seconds, outcome: int, keep: bool) -> None:
         """A connection's request has ended; `keep` says whether the connection can take another."""

@@ -41,7 +41,8 @@ class ConnectionOwner(Protocol):
 
     `answers` maps the head of an answer to its whole length and its status. By endpoint: `passes`
     is a table of status codes, 1 where one counts as success; `texts` what a body must contain;
-    `heads` whether it asks by HEAD; `repeatable` whether a request may be sent again.
+    `heads` whether it asks by HEAD; `reads` whether its answers fill another request; `repeatable`
+    whether a request may be sent again.
     """
 
     loop: Any
@@ -55,6 +56,7 @@ class ConnectionOwner(Protocol):
     passes: Sequence[bytes]
     texts: Sequence[bytes]
     heads: Sequence[bool]
+    reads: Sequence[bool]
     repeatable: Sequence[bool]
 
     def finished(self, connection: Connection, now: Seconds, outcome: int, keep: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +15,15 @@ import gevent
 
 from perfhunt.errors import LoadFailed, Unreadable
 from perfhunt.load.child.http.address import ServerAddress, resolve
+from perfhunt.load.child.http.cookies import Cookies, cookie_url
 from perfhunt.load.messages import LOGIN_WITHIN, OpenLoad
-from perfhunt.load.render import prepare
+from perfhunt.load.render import Payloads, path_of, prepare, prepare_later
 from perfhunt.model.document.bounded import read_all
-from perfhunt.model.question import Expect, Question, RequestTemplate
+from perfhunt.model.question import Question, RequestTemplate
 from perfhunt.model.testfile.feed import FeedRow, value_at
-from perfhunt.model.testfile.traffic_table import MOST_SESSIONS
+from perfhunt.model.testfile.login_table import MOST_SESSIONS
 from perfhunt.model.text.socket_url import authority
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.units import Bytes, Seconds
 
 _LONGEST: Bytes = 1 << 20  # of an answer: a token with a page around it
@@ -46,19 +48,15 @@ def log_in(order: OpenLoad, variables: Mapping[str, str]) -> tuple[FeedRow, ...]
     login = question.login
     if login is None:
         return ()
-    address = resolve(question.target, order.addresses)
-    payloads = prepare(login, authority(question.target.url), order.run, variables)
+    address, url = resolve(question.target, order.addresses), question.target.url
+    first = prepare(login, authority(url), order.run, variables)
+    asking = Asking(question, address, [first, *(prepare_later(s, first) for s in login.then)])
     rows: list[FeedRow] = []
-    count = question.sessions or min(payloads.rows, MOST_SESSIONS)
-    began = time.monotonic()
+    count = question.sessions or min(first.rows, MOST_SESSIONS)
     try:
         with gevent.Timeout(LOGIN_WITHIN):
-            for n in range(count):
-                gevent.sleep(max(0.0, began + n / question.safety.max_rate - time.monotonic()))
-                row = n % payloads.rows
-                which = _which(login, row)
-                answer = _asked(login, payloads.get(row), address, question.ramp.timeout, which)
-                rows.append(payloads.values(row) | _values(question, login.expect, answer, which))
+            while len(rows) < count:
+                rows.append(asking.session(len(rows) % first.rows))
     except gevent.Timeout:
         raise LoadFailed(
             f"[login] took longer than {LOGIN_WITHIN:g} s: {len(rows)} of {count} sessions were"
@@ -68,10 +66,43 @@ def log_in(order: OpenLoad, variables: Mapping[str, str]) -> tuple[FeedRow, ...]
     return tuple(rows)
 
 
-def _which(login: RequestTemplate, row: int) -> str:
-    if login.feed is None:
-        return f"[login] {login.name}"
-    return f"[login] {login.name}, row {row + 1} of {Path(login.feed.path).name}"
+class Asking:
+    """Asks the steps of logins one after the other, at `safety.max_rate` at most."""
+
+    def __init__(
+        self, question: Question, address: ServerAddress, steps: Sequence[Payloads]
+    ) -> None:
+        self._question, self._address, self._steps = question, address, steps
+        self._began, self._asked = time.monotonic(), 0
+
+    def session(self, row: int) -> FeedRow:
+        """What a session fills: its row of the feed, and what its answers gave. Raises LoadFailed,
+        saying which step failed and how.
+        """
+        question, first = self._question, self._steps[0]
+        values = dict(first.values(row))
+        cookies = Cookies(cookie_url(question.target.url))
+        for step in self._steps:
+            which = _which(step.endpoint, first.endpoint, row)
+            try:
+                payload = first.get(row) if step is first else step.filled(values, cookies.header)
+            except ValueError as error:
+                raise LoadFailed(f"{which}: {error}", _HINT) from None
+            due = self._began + self._asked / question.safety.max_rate
+            gevent.sleep(max(0.0, due - time.monotonic()))
+            self._asked += 1
+            timeout = question.ramp.timeout
+            answer = _asked(step.endpoint, payload, self._address, timeout, which)
+            extract = step.endpoint.extract or question.session_values
+            values |= _values(extract, step.endpoint.expect, answer, which)
+            cookies.take(path_of(payload), answer.headers)
+        return values
+
+
+def _which(step: RequestTemplate, first: RequestTemplate, row: int) -> str:
+    if first.feed is None:
+        return f"[login] {step.name}"
+    return f"[login] {step.name}, row {row + 1} of {Path(first.feed.path).name}"
 
 
 def _asked(
@@ -97,15 +128,17 @@ def _asked(
         raise LoadFailed(f"{which}: no answer that can be read ({why})", _HINT) from None
 
 
-def _values(question: Question, expect: Expect, answer: LoginAnswer, which: str) -> FeedRow:
-    """The values of one session. Raises LoadFailed where the login failed or has none."""
+def _values(
+    extract: Sequence[tuple[str, str]], expect: Expect, answer: LoginAnswer, which: str
+) -> FeedRow:
+    """What an answer gives a session. Raises LoadFailed where the login failed or has not all."""
     passes = answer.status in expect.status if expect.status else 200 <= answer.status < 400
     if not passes:
         raise LoadFailed(f"{which}: the login failed with status {answer.status}", _HINT)
     if expect.body and expect.body.encode() not in answer.body:
         raise LoadFailed(f"{which}: its answer does not hold the text that it must", _HINT)
     values: FeedRow = {}
-    for name, place in question.session_values:
+    for name, place in extract:
         try:
             values[name] = value_at(place, answer.headers, answer.body)
         except Unreadable as error:

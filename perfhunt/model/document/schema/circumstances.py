@@ -110,6 +110,9 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             " they are not stored whole; empty when they are."
         ),
         "parts": "Parts of a multipart body; of a body that is one file, that.",
+        "extract": "Columns for later steps, each with where in the answer its value stood.",
+        "think": "Seconds from the answer to the step before until it is due.",
+        "then": "Later steps of the journey that it begins, each sent after the one before.",
     },
     "BodyPart": {
         "name": "Field, or …; empty for a body that is one file.",

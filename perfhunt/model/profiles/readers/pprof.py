@@ -1,4 +1,4 @@
-"""Reader of pprof's profile.proto, as Go serves it: gzip around protocol buffers, no dependency.
+"""Reader of pprof's profile.proto, as Go and others write it: gzip around protocol buffers.
 
 Field numbers: github.com/google/pprof, proto/profile.proto.
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, unzipped
-from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
+from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Profile, Stack
+from perfhunt.model.profiles.readers.foreign import kind_of, profile_of, which
 from perfhunt.model.units import Bytes
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -19,6 +20,7 @@ LARGEST: Bytes = 64 << 20  # unzipped: 100,000 different stacks of 64 locations 
 # Fields and packed numbers: 70 for a stack of 64 locations, each read within a microsecond.
 _MOST_NUMBERS = 4_000_000
 _COST = 8  # numbers that a part of the profile counts for by itself, in time and memory
+_COUNT = "count"  # the unit of a column of whole things
 _SIGNED = 1 << 63  # numbers from here on stand for negative ones
 
 
@@ -104,6 +106,7 @@ class _Tables:
     functions: dict[int, tuple[int, int]] = field(default_factory=dict)  # id -> name, file
     # id -> (function, line), innermost inlined first
     locations: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    addresses: dict[int, int] = field(default_factory=dict)  # of a location
     frames: dict[int, Stack] = field(default_factory=dict)  # of a location, as they were asked for
 
 
@@ -113,8 +116,8 @@ class _ProtobufReader:
     def __init__(self) -> None:
         self.tables = _Tables()
         self.samples: list[tuple[list[int], list[int]]] = []
-        self.types: list[int] = []
-        self.nanoseconds = self.period = 0
+        self.types: list[tuple[int, int]] = []  # what is counted, in which unit
+        self.nanoseconds = self.period = self.period_unit = self.default = 0
         self._numbers = Allowance(_MOST_NUMBERS, "numbers", _WHAT)
         self._frames = Allowance(MOST_FRAMES, "frames", _WHAT)
 
@@ -123,8 +126,8 @@ class _ProtobufReader:
         for number, value in fields(raw, self._numbers):
             self._numbers.take(_COST)
             if number == 1:
-                parts = self._fields(value)
-                self.types.append(next((_number(v) for n, v in parts if n == 1), 0))
+                named = {n: _number(v) for n, v in self._fields(value)}
+                self.types.append((named.get(1, 0), named.get(2, 0)))
             elif number == 2:
                 self._sample(value)
             elif number == 4:
@@ -136,8 +139,13 @@ class _ProtobufReader:
                 tables.strings.append(_message(value).decode(errors="replace"))
             elif number == 10:
                 self.nanoseconds = _number(value)
+            elif number == 11:
+                named = {n: _number(v) for n, v in self._fields(value)}
+                self.period_unit = named.get(2, 0)
             elif number == 12:
                 self.period = _number(value)
+            elif number == 14:
+                self.default = _number(value)
 
     def _fields(self, value: int | bytes) -> Iterator[tuple[int, int | bytes]]:
         return fields(_message(value), self._numbers)
@@ -153,19 +161,25 @@ class _ProtobufReader:
         self.samples.append((locations, values))
 
     def _location(self, value: int | bytes) -> None:
-        identity, lines = 0, []
+        identity, address, lines = 0, 0, []
         for number, part in self._fields(value):
             if number == 1:
                 identity = _number(part)
+            elif number == 3:
+                address = _number(part)
             elif number == 4:
                 line = {n: v for n, v in self._fields(part) if isinstance(v, int)}
                 lines.append((line.get(1, 0), line.get(2, 0)))
         self.tables.locations[identity] = lines
+        self.tables.addresses[identity] = address
 
-    def stacks(self, counted: str) -> dict[Stack, float]:
-        """Stacks to what a column counts. Raises LookupError, or ValueError for no such column."""
-        names = [self.tables.strings[number] for number in self.types]
-        column = names.index(counted)
+    def columns(self) -> list[tuple[str, str]]:
+        """What its columns count, and in which unit. Raises LookupError."""
+        strings = self.tables.strings
+        return [(strings[name], strings[unit]) for name, unit in self.types]
+
+    def stacks(self, column: int) -> dict[Stack, float]:
+        """Stacks to what a column counts. Raises LookupError, ValueError."""
         stacks: dict[Stack, float] = {}
         for locations, values in self.samples:
             if values[column] >= _SIGNED:
@@ -186,18 +200,76 @@ class _ProtobufReader:
         """The frames of a location, outermost first."""
         tables = self.tables
         if location not in tables.frames:
+            if not tables.locations[location]:  # code without symbols
+                address = hex(tables.addresses[location])
+                tables.frames[location] = (Frame(address, kind=FrameKind.NATIVE),)
+                return tables.frames[location]
             placed = [(*tables.functions[f], line) for f, line in tables.locations[location]]
             tables.frames[location] = tuple(
-                Frame(tables.strings[name], tables.strings[file], line or None, kind=FrameKind.GO)
+                _frame(tables.strings[name], tables.strings[file], line)
                 for name, file, line in reversed(placed)
             )
         return tables.frames[location]
+
+
+def _frame(name: str, file: str, line: int) -> Frame:
+    """A line is a signed number there; those of no file are none."""
+    return Frame(name, file, line if 0 < line < _SIGNED else None, kind_of(file, FrameKind.GO))
 
 
 def parse_pprof(raw: bytes, counted: str = "samples") -> Pprof:
     """The profile in `raw`, gzipped or not, by its column `counted`: that of a CPU profile, or
     `goroutine` of one of goroutines. Raises PprofError, or Unreadable for one larger than is read.
     """
+    reader = _read(raw)
+    try:
+        stacks = reader.stacks([name for name, _ in reader.columns()].index(counted))
+    except (LookupError, ValueError) as error:
+        raise _ill_fitting(counted, error) from error
+    return Pprof(stacks, reader.nanoseconds / 1e9, reader.period / 1e9)
+
+
+def read_pprof(raw: bytes, asked: str = "") -> Profile:
+    """The column that was asked for, else the file's own default, else its last, as `go tool pprof`
+    shows. Raises PprofError, Unreadable, UsageError.
+    """
+    reader = _read(raw)
+    try:
+        columns = reader.columns()
+        names = [name for name, _ in columns]
+        default = reader.tables.strings[reader.default] if reader.default else ""
+        last = names.index(default) if default in names else len(names) - 1
+        column = which(asked, names, last)
+        stacks = {stack: n for stack, n in reader.stacks(column).items() if n}
+        name, unit = columns[column]
+        timed = reader.tables.strings[reader.period_unit] == "nanoseconds"
+    except (LookupError, ValueError) as error:
+        raise _ill_fitting(asked or "anything", error) from error
+    period = reader.period / 1e9 if timed else 0.0
+    return profile_of(
+        "pprof",
+        stacks,
+        unit=name if unit == _COUNT else unit,
+        seconds=reader.nanoseconds / 1e9,
+        rate_hz=1 / period if 0 < period < 1 else 0.0,
+        notes=[f"read: {name} (--value {', '.join(names)})"] if len(names) > 1 else [],
+    )
+
+
+def is_pprof(raw: bytes) -> bool:
+    """Whether bytes, unzipped, begin as one: with what it counts, a message of two numbers, or with
+    its first sample.
+    """
+    return raw[:1] == b"\x12" or (raw[:1] == b"\x0a" and raw[2:3] in (b"\x08", b"\x10"))
+
+
+def _ill_fitting(counted: str, error: Exception) -> PprofError:
+    return PprofError(
+        f"this is no profile of {counted}, or its tables do not fit together: {error}"
+    )
+
+
+def _read(raw: bytes) -> _ProtobufReader:
     if raw[:2] == b"\x1f\x8b":
         try:
             raw = unzipped(raw, LARGEST, _WHAT)
@@ -205,10 +277,4 @@ def parse_pprof(raw: bytes, counted: str = "samples") -> Pprof:
             raise PprofError(error.message, error.hint) from error
     reader = _ProtobufReader()
     reader.read(raw)
-    try:
-        stacks = reader.stacks(counted)
-    except (LookupError, ValueError) as error:
-        raise PprofError(
-            f"this is no profile of {counted}, or its tables do not fit together: {error}"
-        ) from error
-    return Pprof(stacks, reader.nanoseconds / 1e9, reader.period / 1e9)
+    return reader

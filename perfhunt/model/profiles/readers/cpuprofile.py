@@ -11,7 +11,8 @@ import msgspec
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance
-from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
+from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Profile, Stack
+from perfhunt.model.profiles.readers.foreign import only_value, profile_of
 
 _IDLE = "(idle)"  # V8's name for a thread that waits in its event loop
 _WHAT = "the V8 profile"
@@ -71,6 +72,19 @@ def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], in
         elif stack := _stack(leaf, parents, frames, allowed):
             stacks[stack] += n
     return dict(stacks), idle
+
+
+def is_cpuprofile(value: Any) -> bool:
+    """Whether a JSON value looks like one."""
+    return isinstance(value, dict) and {"nodes", "samples"} <= value.keys()
+
+
+def read_cpuprofile(value: Any, asked: str = "") -> Profile:
+    """Its samples, those of an idle thread left out. Raises CpuprofileError, Unreadable."""
+    only_value(asked, "samples")
+    stacks, idle = parse_cpuprofile(value)
+    notes = [f"{idle:,} samples of an idle thread are left out"] if idle else []
+    return profile_of("V8", stacks, notes=notes)
 
 
 def _stack(

@@ -9,14 +9,22 @@ from dataclasses import dataclass
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, numbered
-from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Stack
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Profile, Stack
+from perfhunt.model.profiles.readers.foreign import only_value, profile_of
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
 
 _WHAT = "what perf script printed"
-# The end of a line that begins a sample: pid/tid, and the time. The name before it holds anything.
-_WHO, _WHEN = re.compile(r"[0-9]+/[0-9]+"), re.compile(r"[0-9]+\.[0-9]+:")
+# What follows the name in a line that begins a sample: pid/tid (or one of them), the CPU, the time,
+# and, unless other fields were asked for, the event. The name before it holds anything.
+_SAMPLE = re.compile(
+    r"\s[0-9]++(?:/[0-9]++)?(?:\s++\[[0-9]++\])?\s++[0-9]++\.[0-9]++:(?P<event>\s.*)?$"
+)
+# The same with the fields that we ask for: nothing behind the time, so no title can look like it.
+_OURS = re.compile(r"\s[0-9]++/[0-9]++\s++[0-9]++\.[0-9]++:$")
+# A sample without a chain of calls stands on one line, its one frame behind the event.
+_ALONE = re.compile(r"\s++(?:[0-9]++\s++)?\S+:\s++(?P<frame>[0-9a-f]{1,16}\s.*\))\s*")
 _ADDRESS = re.compile(r"[0-9a-f]+")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 # Images in brackets are the kernel's and its modules', but for these.
@@ -56,23 +64,45 @@ def parse_perf_script(text: str | Iterable[str]) -> Iterator[PerfSample]:
                 known[named] = _frame(named, line, number)
             frames.append(known[named])
         elif not line.startswith("#"):
-            if not _begins_sample(line):
+            begun = _SAMPLE.search(line)
+            if begun is None or not line[: begun.start()].strip():
                 raise PerfScriptError(f"Line {number} does not begin a perf sample: {line[:80]!r}")
-            inside = True
+            if (alone := _ALONE.fullmatch(begun["event"] or "")) is None:
+                inside = True
+                continue
+            named = _without_address(f" {alone['frame']}", number)
+            yield _sample([_frame(named, line, number)])
     if inside:
         yield _sample(frames)
 
 
+def is_perf_script(text: str) -> bool:
+    """Whether a text begins as `perf script` prints: its first line begins a sample."""
+    first = next((line for line in text.split("\n") if line and not line.startswith("#")), "")
+    begun = _SAMPLE.search(first)
+    return begun is not None and bool(first[: begun.start()].strip())
+
+
+def read_perf_script(lines: Iterable[str], asked: str = "") -> Profile:
+    """Its samples, one each. Raises PerfScriptError, Unreadable for more than is read."""
+    only_value(asked, "samples")
+    stacks: dict[Stack, float] = {}
+    broken = 0
+    for sample in parse_perf_script(lines):
+        stacks[sample.stack] = stacks.get(sample.stack, 0.0) + 1
+        broken += sample.broken
+    notes = [f"{broken:,} stacks lack frames towards their root"] if broken else []
+    return profile_of("perf", stacks, notes=notes)
+
+
 def without_titles(lines: Iterable[str]) -> Iterator[str]:
-    """The lines with names of threads as they may be kept: a program can write a title there."""
+    """The lines of `FIELDS` with names of threads as they may be kept: a program can write a title
+    there.
+    """
     for line in lines:
-        name = line.rsplit(None, 2)[0].strip() if _begins_sample(line) else ""
+        begun = _OURS.search(line.rstrip())
+        name = line[: begun.start()].strip() if begun else ""
         yield line.replace(name, redact.thread(name), 1) if name else line
-
-
-def _begins_sample(line: str) -> bool:
-    words = line.rsplit(None, 2)
-    return len(words) == 3 and bool(_WHO.fullmatch(words[1]) and _WHEN.fullmatch(words[2]))
 
 
 def _without_address(line: str, number: int) -> str:

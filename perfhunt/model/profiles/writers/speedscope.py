@@ -1,5 +1,4 @@
-"""Profiles of a run as one speedscope file: baseline and knee to choose from at
-https://www.speedscope.app, or offline.
+"""Profiles as one speedscope file, to choose from at https://www.speedscope.app, or offline.
 
 The format is speedscope's src/lib/file-format-spec.ts, type "sampled".
 """
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfhunt.model.profile import Frame, Profile
-from perfhunt.model.run import Run
 from perfhunt.model.text.escaping import json_text
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
@@ -21,20 +19,17 @@ _UNITS = {
     "us": "microseconds",
     "ns": "nanoseconds",
     "bytes": "bytes",
+    "milliseconds": "milliseconds",
+    "microseconds": "microseconds",
+    "nanoseconds": "nanoseconds",
 }
 
 
-def speedscope(run: Run) -> str:
-    """The file's text, one profile per phase, the knee's shown first."""
-    target = run.question.target
-    return dumps(run.profiles, f"{target.name or target.url} {run.id}", run.perfhunt)
-
-
-def dumps(profiles: Mapping[str, Profile], name: str, version: str) -> str:
+def speedscope_text(profiles: Mapping[str, Profile], name: str, version: str) -> str:
     """Named profiles as one file. Frames are shared; weights are whole numbers where they were."""
     index: dict[Frame, int] = {}
     sampled = [
-        _sampled(f"{phase} ({p.mode}, {p.rate_hz:g}/s)", p, index) for phase, p in profiles.items()
+        _sampled(_title(phase, profile), profile, index) for phase, profile in profiles.items()
     ]
     active = next((i for i, phase in enumerate(profiles) if phase.startswith("knee")), 0)
     file = {
@@ -46,6 +41,10 @@ def dumps(profiles: Mapping[str, Profile], name: str, version: str) -> str:
         "exporter": f"perfhunt {version}",
     }
     return json_text(file, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _title(phase: str, profile: Profile) -> str:
+    return f"{phase} ({profile.mode}, {profile.rate_hz:g}/s)" if profile.rate_hz else phase
 
 
 def _sampled(name: str, profile: Profile, index: dict[Frame, int]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, numbered
-from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, LockWait, Stack
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, LockWait, Profile, Stack
+from perfhunt.model.profiles.readers.foreign import only_value, profile_of
 from perfhunt.model.units import Seconds
 
 EVENT = "jdk.ExecutionSample"
@@ -59,6 +60,19 @@ def parse_jfr_print(text: str | Iterable[str]) -> tuple[dict[Stack, float], int]
         stacks[event.stack] += 1
         cut += event.cut
     return dict(stacks), cut
+
+
+def is_jfr_print(text: str) -> bool:
+    """Whether a text begins as `jfr print` prints an event."""
+    return text.lstrip().startswith(f"{EVENT} {{")
+
+
+def read_jfr_print(lines: Iterable[str], asked: str = "") -> Profile:
+    """The samples of `EVENT`, one each. Raises JfrError, Unreadable for more than is read."""
+    only_value(asked, "samples")
+    stacks, cut = parse_jfr_print(lines)
+    notes = [f"{cut:,} stacks are deeper than was recorded and lack their roots"] if cut else []
+    return profile_of("jfr", stacks, notes=notes)
 
 
 def parse_lock_waits(text: str | Iterable[str], seconds: Seconds) -> tuple[LockWait, ...]:

@@ -1,0 +1,1 @@
+"""What tools of others wrote, read strictly: one module a format."""

@@ -1,0 +1,1 @@
+"""Profiles written for tools of others: one module a format."""

@@ -1,0 +1,49 @@
+"""What is written reads back as it was, and other tools open it."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfhunt.errors import UsageError
+from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.profiles.formats import PROFILE_FORMATS, losses
+from perfhunt.model.profiles.readers.foreign import profile_of
+from perfhunt.model.profiles.readers.pprof import read_pprof
+from perfhunt.model.profiles.writers.pprof import pprof_bytes
+from perfhunt.model.profiles.writers.speedscope import speedscope_text
+from tests.unit.reports.test_speedscope import checked
+
+HOT: Stack = (Frame("main", "a.go", 3, FrameKind.GO), Frame("hot", "a.go", 9, FrameKind.GO))
+
+
+def test_times_are_nanoseconds_in_pprof() -> None:
+    profile = profile_of("x", {HOT: 0.25}, unit="seconds", seconds=2.0, rate_hz=100.0)
+    back = read_pprof(pprof_bytes(profile))
+    assert (back.unit, back.total, back.seconds) == ("nanoseconds", 250_000_000.0, 2.0)
+    assert back.rate_hz == pytest.approx(100.0)
+
+
+def test_what_a_format_cannot_hold_is_said() -> None:
+    profile = profile_of("x", {HOT: 2.5}, unit="bytes", seconds=1.0)
+    said = {
+        name: " ".join(losses(profile, None, PROFILE_FORMATS[name]))
+        for name in ("folded", "speedscope", "pprof")
+    }
+    assert "unit" in said["folded"] and "rate and duration" in said["folded"]
+    assert "kinds of code" in said["speedscope"] and "unit" not in said["speedscope"]
+    assert "rounded: 1 weights" in said["pprof"]
+    whole = profile_of("x", {(Frame("f", "a.py", 1),): 2.0})
+    assert losses(whole, None, PROFILE_FORMATS["folded"]) == []
+    ordered = losses(whole, PROFILE_FORMATS["trace-events"], PROFILE_FORMATS["folded"])
+    assert ordered == ["not kept in folded: order in time"]
+
+
+def test_a_weight_beyond_64_bits_is_refused() -> None:
+    with pytest.raises(UsageError, match="more than pprof can hold"):
+        pprof_bytes(profile_of("x", {HOT: 1e19}))
+
+
+def test_the_speedscope_file_keeps_to_the_specification() -> None:
+    profile = profile_of("x", {HOT: 2.0, (): 1.0}, unit="microseconds")
+    plain = checked(speedscope_text({"x": profile}, "x", "1"))
+    assert plain["profiles"][0]["unit"] == "microseconds"
