@@ -133,6 +133,7 @@ def run() -> None:
         setattr(sys, name, outlet.through_outlet(stream))
     console.speak_always()
     try:
+        # A shell that completes a line asks without arguments.
         if sys.argv[1:] or _COMPLETING in os.environ:
             app(args=before, obj=command)
         else:

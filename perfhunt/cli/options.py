@@ -261,6 +261,10 @@ BeforeArgument = Annotated[
     ),
 ]
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="The run after.")]
+ComparedPageOption = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write the report of B beside A (one HTML file) here."),
+]
 DifferenceOption = Annotated[
     Path | None,
     typer.Option("--flamegraph", help="Write a differential flame graph (SVG) here."),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ParamSpec
 
 from perfhunt.analysis.verdict.rerun import compare
 from perfhunt.errors import StoreError, UsageError
@@ -12,18 +14,23 @@ from perfhunt.jobs.verify.attribution import difference_picture, profiles_of
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.reports.format import page_of_change
+from perfhunt.reports.html.compared import BeforeAfter
 from perfhunt.store.files import write_atomic
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
 class CompareRequest:
     """Two runs, by id, beginning of an id, or directory. `flamegraph` takes a differential flame
-    graph (SVG).
+    graph (SVG), `page` the report of the second beside the first (HTML).
     """
 
     before: str
     after: str = "last"
     flamegraph: Path | None = None
+    page: Path | None = None
     store: Path = Path(".perfhunt")
 
 
@@ -57,12 +64,23 @@ def run_comparison(request: CompareRequest, watch: EventWatcher = unwatched) -> 
             "Ask one of them again: perfhunt investigate",
         )
     if request.flamegraph is not None:
-        try:
-            _draw(before, after, request.flamegraph)
-        except StoreError as error:
-            missing = Caution(CautionCode.NOT_KEPT, f"no flame graph: {error.message}", error.hint)
-            verdict = replace(verdict, cautions=(*verdict.cautions, missing))
+        verdict = _written(verdict, "flame graph", _draw, before, after, request.flamegraph)
+    if request.page is not None:
+        page = page_of_change(after, BeforeAfter(before, verdict))
+        verdict = _written(verdict, "page", write_atomic, request.page, page)
     return CompareResult(before, after, verdict)
+
+
+def _written(
+    verdict: Verdict, what: str, write: Callable[P, object], *args: P.args, **named: P.kwargs
+) -> Verdict:
+    """The verdict, with a caution where a disk refused what else was asked for."""
+    try:
+        write(*args, **named)
+    except StoreError as error:
+        missing = Caution(CautionCode.NOT_KEPT, f"no {what}: {error.message}", error.hint)
+        return replace(verdict, cautions=(*verdict.cautions, missing))
+    return verdict
 
 
 def _draw(before: Run, after: Run, path: Path) -> None:

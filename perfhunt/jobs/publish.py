@@ -20,7 +20,7 @@ from perfhunt.store.rundir import doubted, write_artifact
 
 STORED = ("html", "markdown", "flamegraph", "speedscope", "junit")
 # What a run that no report was tried with may make one raise: it is kept all the same.
-_UNRENDERED = (
+UNRENDERED = (
     Unreadable,
     ValueError,
     TypeError,
@@ -81,7 +81,7 @@ def _rendered(run: Run, forms: Iterable[Format]) -> tuple[dict[str, str], dict[s
     for form in forms:
         try:
             texts[form.file_name] = form.render(run)
-        except _UNRENDERED as error:
+        except UNRENDERED as error:
             refused[form.file_name] = f"{form.file_name} could not be rendered ({error!r})"
     return texts, refused
 

@@ -22,6 +22,7 @@ from perfhunt.reports.ci.trackers import (
     load_performance,
     smaller_is_better,
 )
+from perfhunt.reports.html.compared import BeforeAfter
 from perfhunt.reports.html.html import html
 from perfhunt.reports.junit import junit
 from perfhunt.reports.markdown import markdown
@@ -50,17 +51,28 @@ class Format:
         """The run in this format, redacted. Raises Unreadable for one that holds numbers which no
         run that was measured has: somebody else may have written it.
         """
-        try:
-            return self.text(redacted(run))
-        except (ArithmeticError, ValueError) as error:
-            raise Unreadable(
-                f"run {run.id} cannot be shown as {self.name}: {type(error).__name__}, {error}",
-                "It holds numbers that cannot be. Was it changed? perfhunt history lists others.",
-            ) from error
+        return _shown(run, self.name, lambda: self.text(redacted(run)))
 
     def has_something(self, run: Run) -> bool:
         """Whether rendering this run gives more than an empty shell."""
         return bool(main_phase(run)) or not self.needs_profile
+
+
+def page_of_change(run: Run, story: BeforeAfter) -> str:
+    """The page of a run with the verdict on the change that led to it. Raises Unreadable as
+    `Format.render` does.
+    """
+    return _shown(run, "html", lambda: html(redacted(run), story.redacted()))
+
+
+def _shown(run: Run, name: str, text: Callable[[], str]) -> str:
+    try:
+        return text()
+    except (ArithmeticError, ValueError) as error:
+        raise Unreadable(
+            f"run {run.id} cannot be shown as {name}: {type(error).__name__}, {error}",
+            "It holds numbers that cannot be. Was it changed? perfhunt history lists others.",
+        ) from error
 
 
 def _flamegraph(run: Run) -> str:

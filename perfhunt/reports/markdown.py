@@ -235,10 +235,10 @@ def _waterfall(run: Run) -> str:
     both = [Interval(v, v, v, 0) for part in parts for v in (part.base, part.knee)]
     spent = ms_column(both)
     rows = zip([part.name for part in parts], spent[::2], spent[1::2], growth, strict=True)
-    added = table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
+    listed = table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
     notes = _text(" ".join(remarks(waterfall)))
     title = f"Where the added latency went: {_text(totals_words(waterfall, run))}"
-    return f"### {title}\n\n{added}\n{notes}\n"
+    return f"### {title}\n\n{listed}\n{notes}\n"
 
 
 def _trust(run: Run) -> str:

@@ -27,7 +27,7 @@ def verdict_lines(
     lines = [f"VERDICT {verdict.word}{label}", f"  {verdict.reason}"]
     if verdict.effects:
         lines += ["", *_table(verdict.effects)]
-        lines += ["", *(f"  {line}" for line in _method(verdict))]
+        lines += ["", *(f"  {line}" for line in method_lines(verdict))]
     if change is not None:
         atoms = [f"  {atom}" for piece in change.pieces for atom in piece.atoms]
         why = f" ({change.reason})" if change.reason else ""
@@ -57,7 +57,7 @@ def _table(effects: Sequence[Effect]) -> list[str]:
 
 
 def effect_cells(effect: Effect) -> tuple[str, ...]:
-    """An endpoint in words: a mark, its title, before, after, the change of speed, a note."""
+    """Its mark (+ and - beyond doubt), title, before, after, change of speed, and note."""
     return (
         _MARKS.get(effect.direction, " "),
         effect.title,
@@ -91,7 +91,7 @@ def _value(value: float | None, unit: str) -> str:
     return f"{value:.4g}{'' if unit in ('', '1') else ' ' + unit}"
 
 
-def _method(verdict: Verdict) -> list[str]:
+def method_lines(verdict: Verdict) -> list[str]:
     """How it was reached, what it could have seen, and where the noise figure came from."""
     told_apart = f"at most {100 * verdict.alpha:.2g} % of identical builds would be told apart"
     lines = [f"{_how(verdict)}; {told_apart}"]

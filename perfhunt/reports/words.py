@@ -45,6 +45,7 @@ CLASSES: Mapping[str, str] = {
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 
 
+_MORE_DIGITS = range(4, 7)  # of a value that reads like its limit with three
 LEAST: Seconds = 5e-10  # that is more than the rounding of sums of latencies
 RANKED_BY = "by what load adds"  # and not by what they cost, where the orders differ
 LEAVES = 4  # of a suspect: more than that are in run.json
@@ -138,8 +139,11 @@ def route_words(route: RouteKnee) -> str:
 
 
 def rate_range(low: float, high: float) -> str:
-    """`134 to 148/s`; both ends with the digits that `format_rate` gives."""
-    return f"{format_rate(low).removesuffix('/s')} to {format_rate(high)}"
+    """`134 to 148/s`; both ends with the digits that `format_rate` gives, once where they read the
+    same.
+    """
+    first, last = format_rate(low), format_rate(high)
+    return last if first == last else f"{first.removesuffix('/s')} to {last}"
 
 
 def predicted_words(prediction: WhatIf) -> str:
@@ -199,8 +203,9 @@ def ms(seconds: Seconds | None) -> str:
 
 
 def ms_interval(interval: Interval) -> str:
-    """`14.2 (12.5 to 15.9)`: milliseconds."""
-    return f"{ms(interval.value)} ({ms(interval.low)} to {ms(interval.high)})"
+    """`14.2 (12.5 to 15.9)`: milliseconds; one number where the interval has no width."""
+    value, low, high = ms(interval.value), ms(interval.low), ms(interval.high)
+    return value if low == high else f"{value} ({low} to {high})"
 
 
 def ms_column(intervals: Sequence[Interval], *, signed: bool = False) -> list[str]:
@@ -266,8 +271,10 @@ def measured(judged: Judged) -> str:
         return shown
     unit = re.sub(r"^[0-9.,]+", "", shown)
     number = float(re.sub(r"[^0-9.]", "", shown) or 0) or 1.0
-    scale = objective.limit / number if number else 1.0
-    return f"{value / (scale or 1.0):.6g}{unit}"
+    scale = (objective.limit / number if number else 1.0) or 1.0
+    limit, exact = objective.limit / scale, value / scale
+    digits = next((n for n in _MORE_DIGITS if f"{exact:.{n}g}" != f"{limit:.{n}g}"), 6)
+    return f"{exact:.{digits}g}{unit}"
 
 
 def allowed(judged: Judged) -> str:

@@ -59,8 +59,7 @@ def investigate(
 ) -> None:
     """Find the knee, profile there, say what stops it. Exit 0: SLO met; 99: missed; 91: unknown."""
     from perfhunt.cli import advisory, console
-    from perfhunt.cli.view.results import show_run
-    from perfhunt.cli.view.watchers import watching
+    from perfhunt.cli.view import results, watchers
     from perfhunt.jobs.investigate import run_investigation
     from perfhunt.jobs.request import InvestigateRequest, duration_of, profile_policy
 
@@ -86,7 +85,7 @@ def investigate(
         soak=duration_of("--soak", soak) if soak else None,
         engine=engine,
     )
-    with watching(as_json=as_json, quiet=quiet) as watch:
+    with watchers.watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())
-    show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
+    results.show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
     advisory.leave(run.exit_code, advisory=exit_zero_on)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perfhunt.errors import PerfhuntError, StoreError, TargetDied, UsageError
+from perfhunt.jobs.publish import UNRENDERED
 from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.run import Run
 from perfhunt.model.text.escaping import json_text
+from perfhunt.reports.format import FORMATS, page_of_change
+from perfhunt.reports.html.compared import BeforeAfter
 from perfhunt.store.files import write_atomic
 from perfhunt.store.predictions import VERDICT_FILE, prediction_document
 
@@ -26,9 +30,28 @@ def keep(result: VerifyResult) -> VerifyResult:
     try:
         write_atomic(result.directory / VERDICT_FILE, json_text(plain(result), indent=2) + "\n")
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
+        if result.runs is not None:
+            name = FORMATS["html"].file_name
+            write_atomic(result.directory / name, _page(result, *result.runs))
     except StoreError as error:
         return cautioned(result, "the verdict is not kept in full", error, CautionCode.NOT_KEPT)
+    except UNRENDERED as error:
+        again = "perfhunt compare A B --html FILE shows both runs, if it can."
+        refused = StoreError(f"it could not be rendered ({error!r})", again)
+        return cautioned(result, "the page has no verdict", refused, CautionCode.NOT_KEPT)
     return result
+
+
+def _page(result: VerifyResult, before: Run, after: Run) -> str:
+    """The report of the run after, with the verdict on the change."""
+    story = BeforeAfter(
+        before=before,
+        verdict=result.verdict,
+        change=result.change,
+        attribution=result.attribution,
+        prediction=result.prediction,
+    )
+    return page_of_change(after, story)
 
 
 def cautioned(

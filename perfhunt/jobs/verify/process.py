@@ -87,7 +87,12 @@ def verify_process(
         request = replace(request, profile=ProfilePolicy.OFF)
     verdict, new, kept = _asked_again(request, stored, target, one_change, watch, confirm)
     result = VerifyResult(
-        verdict=verdict, change=one_change, patch=patch, directory=kept, target=name
+        verdict=verdict,
+        change=one_change,
+        patch=patch,
+        directory=kept,
+        target=name,
+        runs=(stored, new),
     )
     if verdict.word is Word.INVALID:
         return result

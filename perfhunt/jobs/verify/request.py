@@ -56,7 +56,8 @@ class VerifyRequest:
 class VerifyResult:
     """A verdict with what it is about, and where it is kept (None: nothing was measured).
     `prediction` is how the stored one for the edited code did, where there was one. `target` is
-    what the service is called.
+    what the service is called; `runs` the one before and the one after, where the verdict is on
+    two.
     """
 
     verdict: Verdict
@@ -66,6 +67,7 @@ class VerifyResult:
     attribution: Attribution | None = None
     prediction: PredictionScore | None = None
     target: str = ""
+    runs: tuple[Run, Run] | None = None
 
     @property
     def judged(self) -> JudgedChange:

@@ -4,6 +4,7 @@ well without scripts too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -14,12 +15,18 @@ from markupsafe import Markup
 from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import BottleneckClass, ProbeEffect
 from perfhunt.model.knee import Knee
+from perfhunt.model.profile import SpanName
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.html import first_screen
 from perfhunt.reports.html import rows as html_rows
+from perfhunt.reports.html.compared import BeforeAfter, compared, difference
+from perfhunt.reports.html.over_time import over_time, phases_words
 from perfhunt.reports.html.page import HERE, filled, policy
+from perfhunt.reports.html.plain_words import plain
+from perfhunt.reports.html.waterfall_list import waterfall_list
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
@@ -27,52 +34,87 @@ from perfhunt.reports.pictures.charts import latency_chart, states_chart
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template
-from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
 from perfhunt.reports.requests.cost import cost_per_weight
+from perfhunt.reports.requests.failures import generator_notes
 from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     accused,
     bottleneck_words,
+    capacity_words,
     criterion_words,
     held_at,
     ms,
     ratio_words,
 )
 
+_END = re.compile(r"(?<=\.) (?=[A-Z])")  # of a sentence
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # no scheme, and in this folder
+# What a run's directory holds beside its reports.
+_RAW = ("run.json", "trials.jsonl", "events.jsonl")
+_KINDS = {
+    RunKind.INVESTIGATE: "investigation",
+    RunKind.PROFILE: "profile",
+    RunKind.VERIFY: "check of a change",
+    RunKind.SMOKE: "smoke test",
+}
+# Profiles whose difference is what load added.
+_GROWN = (
+    (SpanName.BASELINE, SpanName.KNEE),
+    (SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS),
+)
 # Of a finding: others wait for what its function has.
 _HELD_UP = (BottleneckClass.LOCK, BottleneckClass.POOL, BottleneckClass.WORKERS)
 
 
-def html(run: Run) -> str:
-    """The page of a redacted run. Everything that came from the target or its code is escaped."""
-    return _template().render(run=run, **_heading(run), **_sections(run), **_pictures(run))
+def html(run: Run, story: BeforeAfter | None = None) -> str:
+    """The page of a redacted run, with the verdict on the change that led to it where there is one.
+    Everything that came from the target or its code is escaped.
+    """
+    parts = {**_heading(run, story), **_sections(run), **_pictures(run, story)}
+    return _template().render(run=run, compared=compared(story), **parts)
 
 
-def _heading(run: Run) -> dict[str, Any]:
+def _heading(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     target = run.question.target
+    sentence, lead = _split(verdict_sentence(run))
     return {
         "started": f"{run.started[:19].replace('T', ' ')} UTC",
         "name": target.name or target.url,
         "url": target.url,
         "took": format_duration(run.seconds) if run.seconds else "",
+        "kind": _KINDS[run.kind],
         "headline": headline(run),
-        "sentence": verdict_sentence(run),
+        "sentence": sentence,
+        "lead": lead,
         "tone": _tone(run),
         "fingerprint": run.question.fingerprint(),
+        "strip": first_screen.strip(run, None if story is None else story.before),
+        "more_objectives": first_screen.more_objectives(run),
+        "suspects": first_screen.suspects(run),
+        "has_knee": isinstance(run.knee, Knee),
+        "trust_box": first_screen.trust_box(run),
+        "capacity": capacity_words(run.capacity) if run.capacity else "",
     }
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The first sentence, and the rest."""
+    first, _, rest = _END.sub("\n", text, count=1).partition("\n")
+    return first, rest
 
 
 def _sections(run: Run) -> dict[str, Any]:
     routes_at, routes = html_rows.routes(run)
     return {
-        "facts": html_rows.facts(run),
+        "failures": html_rows.failures(run),
+        "generator_notes": generator_notes(run),
+        "failure_texts": html_rows.failure_texts(run),
         "objectives": html_rows.objectives(run),
         "notes": html_rows.notes(run),
         "judged_at": format_rate(run.judged_at) if run.judged_at else "",
         "knees": html_rows.knees(run),
-        "route_knees": html_rows.route_knees(run),
         "knee_what": _knee_what(run),
         "knee_note": html_rows.knee_note(run),
         "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
@@ -86,28 +128,45 @@ def _sections(run: Run) -> dict[str, Any]:
         **_waterfall(run),
         "peers_head": HEAD,
         "peers": [peer_cells(peer) for peer in peers_at_knee(run)],
+        "beside": _beside(run),
         "trust": html_rows.pairs(_trust(run)),
         "routes": routes,
         "routes_at": routes_at,
+        "route_knees": any(row["knee"] for row in routes),
         "trials": html_rows.trials(run),
         "question": html_rows.question(run),
         "environment": html_rows.environment(run),
     }
 
 
-def _pictures(run: Run) -> dict[str, Any]:
+def _beside(run: Run) -> list[str]:
+    """The files that lie beside the page, for links; a name that could lead elsewhere is none."""
+    if not run.artifacts:
+        return []
+    names = dict.fromkeys([*_RAW, *run.artifacts.values()])
+    return [name for name in names if _FILE.fullmatch(name)]
+
+
+def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     """The page's pictures, and the style and script that they need, with their policy."""
     script, style = flames.script(), template(HERE, "report.css") + flames.style()
-    pictures = list(_flames(run))
+    pictures = list(_flames(run, story))
+    knee, waterfall = knee_chart(run), waterfall_list(run)
+    latency, drift = latency_chart(run), drift_chart(run)
     return {
         "csp": policy(script, style),
         "style": Markup(style),
         "script": Markup(script),
-        "knee_chart": knee_chart(run),
-        "drift_chart": drift_chart(run),
-        "waterfall_chart": waterfall_chart(run),
-        "latency_chart": latency_chart(run),
+        "knee_chart": knee,
+        "drift_chart": drift,
+        "waterfall_chart": waterfall,
+        # Two stand side by side: the last one of an odd number has the row to itself.
+        "trust_is_wide": (bool(knee) + bool(waterfall) + bool(run.findings)) % 2 == 0,
+        "limit_is_wide": bool(latency) == bool(drift),
+        "latency_chart": latency,
         "states_chart": states_chart(run),
+        "over_time": over_time(run),
+        "phases": phases_words(run),
         "flames": pictures,
         "has_flame": bool(pictures),
     }
@@ -115,7 +174,7 @@ def _pictures(run: Run) -> dict[str, Any]:
 
 @cache
 def _template() -> Template:
-    return filled("report.html.j2")
+    return filled("report.html.j2", plain=plain)
 
 
 def _tone(run: Run) -> str:
@@ -131,9 +190,9 @@ def _findings_note(run: Run) -> str:
 
 def _knee_what(run: Run) -> str:
     if isinstance(run.knee, Knee):
-        return criterion_words(run.knee)
+        return plain(criterion_words(run.knee))
     criterion = knee_criterion(run)
-    return criterion.name if criterion else ""
+    return plain(criterion.name) if criterion else ""
 
 
 def _bottleneck(run: Run) -> dict[str, Any] | None:
@@ -162,12 +221,17 @@ def _waterfall(run: Run) -> dict[str, Any]:
     }
 
 
-def _flames(run: Run) -> Iterator[dict[str, Any]]:
+def _flames(run: Run, story: BeforeAfter | None) -> Iterator[dict[str, Any]]:
     """The one that shows the first suspect in front; each other one folded away."""
     for phase in phases(run):
         title, cost = phase_words(run, phase), cost_per_weight(run, phase)
         picture = flames.flamegraph(run.profiles[phase], title, cost, alone=False)
         yield {"name": title, "svg": picture}
+    for early, late in _GROWN:
+        yield from difference((run, run), (early, late), "what load added")
+    if story is not None:
+        for phase in (SpanName.KNEE, SpanName.KNEE_WAITS):
+            yield from difference((story.before, run), (phase, phase), "what the change did")
 
 
 def _trust(run: Run) -> Iterator[tuple[str, object]]:

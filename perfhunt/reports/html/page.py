@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -15,8 +16,10 @@ from perfhunt.reports.pictures.svg import template
 HERE = "perfhunt.reports.html"
 
 
-def filled(name: str) -> Template:
-    """A template of this folder; texts that are filled in are escaped, markup of our own stays."""
+def filled(name: str, **filters: Callable[[str], str]) -> Template:
+    """A template of this folder; texts that are filled in are escaped, markup of our own stays.
+    `filters` are what it may put texts through, by name.
+    """
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -24,6 +27,7 @@ def filled(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(filters)
     return environment.from_string(template(HERE, name))
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from perfhunt.model.finding import BottleneckClass, Finding, Waterfall
-from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
+from perfhunt.model.finding import Finding, Waterfall
+from perfhunt.model.knee import Knee, NoKnee, RouteKnee
+from perfhunt.model.latency import PROBED
 from perfhunt.model.question import RequestTemplate
-from perfhunt.model.run import SEARCHED, Run, TargetProcess
+from perfhunt.model.run import Run, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.html.plain_words import (
+    PHASE_WORDS,
+    asked_words,
+    kind_words,
+    objective_words,
+    plain,
+    use_words,
+)
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
-from perfhunt.reports.pictures.waterfall_words import added_words, every_part
+from perfhunt.reports.pictures.waterfall_words import every_part
+from perfhunt.reports.requests.failures import error_texts, failed_requests
 from perfhunt.reports.words import (
-    accused,
-    allowed,
-    bottleneck_words,
     capacity_words,
     criterion_words,
     knee_kind,
@@ -28,12 +35,12 @@ from perfhunt.reports.words import (
     made_by,
     measured,
     ms,
+    ms_column,
     ms_interval,
     place,
     plural,
     predicted_words,
     prediction,
-    rate_range,
     route_words,
 )
 
@@ -46,15 +53,19 @@ _WORST_FIRST = (Judgement.MISSED, Judgement.UNKNOWN, Judgement.MET)
 
 def objectives(run: Run) -> list[TableRow]:
     """The SLO table, what missed first."""
-    ordered = sorted(run.judged, key=lambda j: _WORST_FIRST.index(j.verdict))
-    return [_objective(j) for j in ordered]
+    return [_objective(j) for j in worst_first(run.judged)]
+
+
+def worst_first(judged: Sequence[Judged]) -> list[Judged]:
+    """What missed first, then what is not known; else in the order they were asked."""
+    return sorted(judged, key=lambda j: _WORST_FIRST.index(j.verdict))
 
 
 def _objective(judged: Judged) -> TableRow:
     word = judged.verdict.value.lower()
     return {
-        "name": judged.objective.name,
-        "asked": allowed(judged),
+        "name": objective_words(judged.objective),
+        "asked": asked_words(judged),
         "measured": measured(judged),
         "n": f"{judged.n:,}",
         "word": word,
@@ -67,65 +78,30 @@ def notes(run: Run) -> list[TableRow]:
     by_note: dict[str, list[str]] = {}
     for judged in run.judged:
         if judged.note and judged.note != "no data":
-            by_note.setdefault(judged.note, []).append(judged.objective.name)
+            by_note.setdefault(judged.note, []).append(objective_words(judged.objective))
     return [
         {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": note}
         for note, names in by_note.items()
     ]
 
 
-def facts(run: Run) -> list[TableRow]:
-    """The four numbers on top."""
-    if run.kind not in SEARCHED:
-        return []
-    rows = [_knee_fact(run.knee), _capacity_fact(run), _bottleneck_fact(run), _what_if_fact(run)]
-    known = [row for row in rows if row is not None]
-    return known if len(known) > 1 else []
+def failures(run: Run) -> list[TableRow]:
+    """Requests that failed alike, the most first, with the first of each kind."""
+    return [
+        {
+            "route": kind.route,
+            "how": kind.how,
+            "count": f"{kind.count:,} of {kind.n:,}",
+            "rates": kind.rates,
+            "first": kind.first,
+        }
+        for kind in failed_requests(run)
+    ]
 
 
-def _fact(name: str, value: str, note: str) -> TableRow:
-    return {"name": name, "value": value, "note": note}
-
-
-def _knee_fact(knee: Knee | NoKnee) -> TableRow:
-    if isinstance(knee, NoKnee):
-        known = f"at least {format_rate(knee.low)}" if knee.low else "none"
-        return _fact("Knee", known, knee.code)
-    interval = f"{rate_range(knee.low, knee.high)} at {knee.confidence:.0%}"
-    return _fact("Knee", format_rate(knee.rate), f"{interval}, {knee_kind(knee)}")
-
-
-def _capacity_fact(run: Run) -> TableRow | None:
-    if run.capacity is None:
-        return None
-    rate = format_rate(run.capacity.rate)
-    if run.capacity.at_least:
-        return _fact("Capacity", f"{AT_LEAST} {rate}", "all that was offered was answered")
-    interval = rate_range(run.capacity.low, run.capacity.high)
-    return _fact("Capacity when saturated", rate, interval)
-
-
-def _bottleneck_fact(run: Run) -> TableRow | None:
-    if run.bottleneck is None:
-        return None
-    category, note = run.bottleneck.category, f"score {run.bottleneck.score:.2f}"
-    if accused(run) and run.findings:
-        top = run.findings[0]
-        note = f"in {top.function} ({place(top, short=True)})"
-    undetermined = category == BottleneckClass.UNDETERMINED
-    return _fact("Stopped by", category if undetermined else bottleneck_words(category), note)
-
-
-def _what_if_fact(run: Run) -> TableRow | None:
-    what_if = prediction(run)
-    if what_if is None:
-        return None
-    # What stops the service may be something else than its first function, so it is named.
-    gone = f"Without {run.findings[0].function}"
-    if what_if.at_least:
-        return _fact(gone, f"at least {format_rate(what_if.rate)}", "predicted")
-    interval = f"{rate_range(what_if.low, what_if.high)}, predicted"
-    return _fact(gone, format_rate(what_if.rate), interval)
+def failure_texts(run: Run) -> list[str]:
+    """What clients said when requests failed, and how often."""
+    return [f"{count:,} times: {text}" for text, count in error_texts(run)]
 
 
 def knees(run: Run) -> list[TableRow]:
@@ -136,23 +112,14 @@ def knees(run: Run) -> list[TableRow]:
     names = [criterion.name for criterion in criteria]
     names += ["other"] * (len(run.knees) - len(names))
     return [
-        {"what": name, "words": knee_words(knee), "kind": "no knee"}
+        {"what": plain(name), "words": plain(knee_words(knee)), "kind": "no knee"}
         if isinstance(knee, NoKnee)
-        else {"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)}
-        for name, knee in zip(names, run.knees, strict=False)
-    ]
-
-
-def route_knees(run: Run) -> list[TableRow]:
-    """Where each of several routes breaks."""
-    return [
-        {
-            "what": route.route,
-            "share": format_share(route.share),
-            "words": route_words(route),
-            "n": f"{route.n:,}",
+        else {
+            "what": plain(criterion_words(knee)),
+            "words": knee_words(knee),
+            "kind": knee_kind(knee),
         }
-        for route in run.route_knees
+        for name, knee in zip(names, run.knees, strict=False)
     ]
 
 
@@ -160,10 +127,11 @@ def findings(run: Run) -> list[TableRow]:
     """The suspects, with pictures of their intervals on one scale."""
     shown = run.findings[:FINDINGS]
     most = max((f.blamed.high for f in shown), default=0.0)
-    return [_finding(f, most) for f in shown]
+    grown = iter(ms_column([f.grew for f in shown if f.grew is not None], signed=True))
+    return [_finding(f, most, "" if f.grew is None else next(grown)) for f in shown]
 
 
-def _finding(finding: Finding, most: float) -> TableRow:
+def _finding(finding: Finding, most: float, grew: str) -> TableRow:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
@@ -171,12 +139,12 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "function": finding.function,
         "file": finding.file,
         "place": place(finding),
-        "cls": finding.category,
+        "kind": kind_words(finding.category),
         "cost": ms_interval(blamed),
         "bar": interval_bar(blamed.low, blamed.value, blamed.high, most),
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
-        "grew": "" if finding.grew is None else ms_interval(finding.grew),
+        "grew": grew,
         "evidence": "; ".join(
             filter(None, (finding.evidence.rstrip("."), leaves_words(finding), via))
         ),
@@ -205,15 +173,17 @@ def _sentence(text: str) -> str:
 
 def waterfall(parts: Waterfall) -> list[TableRow]:
     """What load added, part by part, with what is not accounted for."""
+    every = every_part(parts)
+    column = ms_column([part.added for part in every], signed=True)
     return [
         {
             "name": part.name,
             "place": PurePosixPath(part.file).name,
             "base": ms(part.base),
             "knee": ms(part.knee),
-            "added": added_words(part.added),
+            "added": added,
         }
-        for part in every_part(parts)
+        for part, added in zip(every, column, strict=True)
     ]
 
 
@@ -233,13 +203,17 @@ def routes(run: Run) -> tuple[str, list[TableRow]]:
     if trial is None or not trial.routes:
         return "", []
     slowest_first = sorted(trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0))
-    rows = [_route(name, route, trial.n) for name, route in slowest_first]
-    return f"{trial.step.phase.value} at {format_rate(trial.step.rate)}, slowest first", rows
+    knees = {r.route: r for r in run.route_knees if r.route != PROBED}
+    rows = [_route(name, route, trial.n, knees.get(name)) for name, route in slowest_first]
+    where = PHASE_WORDS[trial.step.phase]
+    return f"{where}, at {format_rate(trial.step.rate)}, slowest first", rows
 
 
-def _route(name: str, route: RouteResult, n: int) -> TableRow:
+def _route(name: str, route: RouteResult, n: int, knee: RouteKnee | None) -> TableRow:
     return {
         "name": name,
+        "knee": "" if knee is None else route_words(knee),
+        "knee_n": "" if knee is None else f"n={knee.n:,}",
         "n": f"{route.response.n:,}",
         "share": format_share(route.response.n / (n or 1)),
         "p50": ms(route.response.p50),
@@ -263,11 +237,11 @@ def _trial(trial: Trial, criterion: str) -> TableRow:
     rss = "—" if used is None or used.rss is None else f"{used.rss / 2**20:,.0f}"
     return {
         "at": f"{trial.started:.0f}",
-        "phase": trial.step.phase.value,
+        "phase": PHASE_WORDS[trial.step.phase],
         "rate": format_rate(trial.step.rate),
         "achieved": format_rate(trial.achieved),
         "n": f"{trial.n:,}",
-        "over": "—" if count is None else f"{count.exceed:,} ({format_share(count.share)})",
+        "over": "—" if count is None else f"{count.exceed:,}",
         "p50": ms(trial.response.p50),
         "p95": ms(trial.response.p95),
         "p99": ms(trial.response.p99),
@@ -276,7 +250,7 @@ def _trial(trial: Trial, criterion: str) -> TableRow:
         "cpu": cpu,
         "rss": rss,
         "lag": ms(trial.generator.lag_p99),
-        "remark": trial.invalid or trial.overload,
+        "use": plain(use_words(trial)),
         "tone": "doubtful" if trial.invalid else "trouble" if trial.overload else "",
     }
 
@@ -309,7 +283,7 @@ def question(run: Run) -> list[TableRow]:
             ("login", q.login and ", ".join(f"{s.method} {s.path}" for s in q.login.steps)),
             ("locustfile", q.locustfile),
             ("k6 script", q.k6_script),
-            *(("objective", str(o)) for o in q.slo.objectives),
+            *(("objective", plain(str(o))) for o in q.slo.objectives),
             ("ramp", f"{ramp.mode} from {start}, {ramp.arrivals} arrivals, {ramp.loop} loop"),
             ("load made by", made_by(run)),
             ("budget", format_duration(ramp.budget)),
@@ -360,14 +334,14 @@ def knee_note(run: Run) -> str:
     """
     knee = run.knee
     if isinstance(knee, NoKnee):
-        return f"No knee: {knee.reason}. Capacity {capacity_words(run.capacity)}."
+        return plain(f"No knee: {knee.reason}. Capacity {capacity_words(run.capacity)}.")
     without_curve = ""
     if knee.curve is None and knee.sharpness is not None:
         without_curve = (
             "No curve is stored in this run: the picture shows its trials and the interval"
         )
     sentences = ("; ".join(_knee_facts(knee)), knee.note, without_curve)
-    return " ".join(_sentence(text) for text in sentences if text)
+    return plain(" ".join(_sentence(text) for text in sentences if text))
 
 
 def _knee_facts(knee: Knee) -> Iterator[str]:

@@ -14,8 +14,9 @@ from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, lines
 
 # Pixels of the whole picture, and of the margins around the plot.
-WIDTH, HEIGHT = 620, 340
+WIDTH, HEIGHT = 620, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 40, 40, 44
+LETTER = 7.2  # pixels, of a label
 
 
 def rate_axis(run: Run, trials: Iterable[Trial]) -> Axis:
@@ -51,11 +52,11 @@ def _knee_line(knee: Knee, x: Axis) -> list[Markup]:
 def _capacity_line(capacity: Capacity, x: Axis, beside: bool) -> list[Markup]:
     bound = f"{AT_LEAST} " if capacity.at_least else ""
     at, label = x.at(capacity.rate), f"capacity {bound}{format_rate(capacity.rate)}"
-    shift = {"dx": 6} if beside else {}
     ink = "c-label c-capacity-ink"
+    start = min(at + 6 * beside, WIDTH - LETTER * len(label))
     return [
         element("line", class_="c-capacity", x1=at, x2=at, y1=TOP, y2=HEIGHT - BOTTOM),
-        element("text", label, class_=ink, x=at, y=TOP - 8, **shift),
+        element("text", label, class_=ink, x=start, y=TOP - 8),
     ]
 
 

@@ -85,7 +85,8 @@ def flamegraph(
     hover shows samples only.
 
     `alone`: a file of its own, with its style and script; otherwise the page that holds it brings
-    both. `narrowest`: the share of the whole below which nothing is drawn, when not the usual.
+    both, and the tools beside it: search, inverted, library code folded, by worker, by state.
+    `narrowest`: the share of the whole below which nothing is drawn, when not the usual.
     """
     stacks = scaled(profile.stacks, cost) if cost else profile.stacks
     panel = FlamePanel(tree(stacks), "", "s" if cost else profile.unit)
@@ -100,10 +101,11 @@ def differential(
     title: str,
     costs: tuple[Seconds, Seconds] | None = None,
     *,
-    narrowest: Share = NARROWEST,
+    alone: bool = True,
+    narrowest: Share | None = None,
 ) -> Markup:
-    """The SVG of what changed. `costs` are seconds per request for one unit of weight, before and
-    after.
+    """The SVG of what changed, `alone` or within a page as `flamegraph` has it. `costs` are
+    seconds per request for one unit of weight, before and after.
 
     Without them both are scaled to the same total, which hides a change that made everything
     cheaper: the heading says so.
@@ -117,7 +119,9 @@ def differential(
         heading = "Vanished: was there before, is not any more"
         panels.append(FlamePanel(tree(gone), heading, panels[0].unit, whole=root.total))
     note = f"width: {width}; red more, blue less, purple new. Before: {health(before)}"
-    return _document(panels, title, note, alone=True, narrowest=narrowest)
+    if narrowest is None:
+        narrowest = NARROWEST if alone else NARROWEST_INSIDE
+    return _document(panels, title, note, alone, narrowest)
 
 
 def elided(before: Profile, after: Profile, title: str, *, narrowest: Share = NARROWEST) -> Markup:
@@ -177,17 +181,40 @@ def _document(
         top += ROW
     differs = any(panel.differential for panel in panels)
     legend = [] if differs else [kind for kind in _KINDS if kind in kinds]
-    inside = [
-        *_header(title, note),
-        *body,
-        *_legend(top, legend),
-        _footer(top, left_out, narrowest),
-    ]
-    return _picture(lines(*inside), top + _FOOT, title, alone)
+    foot = [*_legend(top, legend), _footer(top, left_out, narrowest)]
+    if alone:
+        return _picture(lines(*_header(title, note), *body, *foot), top + _FOOT, title)
+    picture = _picture(lines(*body, *foot), top + _FOOT, title, panels[0])
+    return element("div", _tools(title, note, differs), picture, class_="pf-box")
 
 
-def _picture(inside: Markup, height: int, title: str, alone: bool) -> Markup:
-    parts = [inside]
+def _tools(title: str, note: str, differs: bool) -> Markup:
+    """What a page has above the picture. The script works them; without it they are not shown."""
+    label = "search functions (regular expression)"
+    search = element("input", type="search", placeholder=label, aria_label=label)
+    views = [] if differs else [_button("invert", "Inverted"), _button("fold", "Fold library code")]
+    chosen = [] if differs else [_choice("worker", "all workers"), _choice("state", "all states")]
+    reset = element("button", "Reset", type="button", data_pf="reset")
+    found = element("span", "", class_="pf-found", role="status")
+    tools = element("div", search, *views, *chosen, reset, found, class_="pf-tools")
+    about = element("p", note, class_="pf-about", role="status")
+    return lines(element("h3", title), tools, about)
+
+
+def _button(what: str, words: str) -> Markup:
+    return element("button", words, type="button", data_pf=what, aria_pressed="false")
+
+
+def _choice(what: str, words: str) -> Markup:
+    option = element("option", words, value="")
+    return element("select", option, data_pf=what, aria_label=f"show only one {what}")
+
+
+def _picture(inside: Markup, height: int, title: str, panel: FlamePanel | None = None) -> Markup:
+    """The SVG: alone, or with what the script of a page has to know of its `panel`."""
+    parts, alone = [inside], panel is None
+    known = {"data_whole": f"{panel.root.total:.6g}", "data_unit": panel.unit} if panel else {}
+    upper = 0 if alone else _HEAD - PAD
     if alone:
         paper = element("rect", class_="pf-paper", width="100%", height="100%")
         parts = [_quoted("style", style()), paper, inside, _quoted("script", script())]
@@ -197,11 +224,12 @@ def _picture(inside: Markup, height: int, title: str, alone: bool) -> Markup:
         xmlns="http://www.w3.org/2000/svg",
         class_="pf-flame",
         tabindex="0",
-        viewBox=f"0 0 {WIDTH} {height}",
+        viewBox=f"0 {upper} {WIDTH} {height - upper}",
         width=WIDTH,
-        height=height,
-        role="img",
-        aria_label=title,
+        height=height - upper,
+        role="group",
+        aria_label=f"{title}: flame graph, arrow keys move, Enter zooms",
+        **known,
     )
     declaration = Markup('<?xml version="1.0" encoding="UTF-8"?>\n' if alone else "")
     return declaration + picture + "\n"
@@ -268,11 +296,11 @@ def _frame(box: FlameBox, panel: FlamePanel, index: int, top: int) -> Markup:
         "g",
         element("title", _title(box, panel, name)),
         element("rect", **fill, x=x, y=y, width=width, height=ROW - 1, rx=1.5),
-        element("text", shown, x=x + 4, y=y + 13),
+        *([element("text", shown, x=x + 4, y=y + 13)] if shown else []),
         class_="pf-frame",
         data_n=name,
-        data_x=f"{box.left:.7g}",
-        data_w=f"{box.width:.7g}",
+        data_x=f"{box.left:.6g}",
+        data_w=f"{box.width:.6g}",
         data_d=node.depth,
         data_p=index,
     )

@@ -60,7 +60,7 @@ def knee_chart(run: Run) -> Markup:
         parts += _curve(run.knee.curve, x, y)
     parts += limit_line(y.at(criterion.share), f"{format_share(criterion.share)} may be")
     parts += [_point(trial, count, x, y) for trial, count in sorted(counted, key=_on_top)]
-    label = f"share of requests over the limit of {criterion.name} against rate"
+    label = f"share of requests over the limit against rate; {format_share(criterion.share)} may be"
     return chart(HEIGHT, label, parts)
 
 

@@ -44,6 +44,11 @@ _COLOURS: Mapping[LatencyPart, str] = {
 _QUEUES = "w-queue"
 
 
+def colour(part: Rise) -> str:
+    """The class of style that a part's bar has."""
+    return _COLOURS.get(part.kind, _QUEUES)
+
+
 def waterfall_chart(run: Run) -> Markup:
     """The SVG; empty text where there is no waterfall."""
     waterfall = run.waterfall
@@ -104,7 +109,7 @@ def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[Markup]:
     added, top = part.added, TOP + row * ROW + (ROW - BAR) / 2
     one, other = sorted((x.at(start), x.at(start + added.value)))
     fallen = " w-fallen" if added.value < 0 else ""
-    class_ = f"{_COLOURS.get(part.kind, _QUEUES)}{fallen}"
+    class_ = f"{colour(part)}{fallen}"
     words = f"{part.name}: {ms(part.base)} ms at the baseline, {ms(part.knee)} ms at the knee"
     middle = top + BAR / 2
     line = {"x1": x.at(start + added.low), "x2": x.at(start + added.high), "y1": middle}

@@ -21,9 +21,10 @@ def _sign(seconds: Seconds, positive: str = "") -> str:
 
 
 def added_words(added: Interval) -> str:
-    """`+31.7 (22 to 41.4)`: milliseconds."""
+    """`+31.7 (22 to 41.4)`: milliseconds; one number where the interval has no width."""
     low, high = (f"{_sign(v)}{ms(abs(v))}" for v in (added.low, added.high))
-    return f"{change_words(added.value)} ({low} to {high})"
+    change = change_words(added.value)
+    return change if low == high else f"{change} ({low} to {high})"
 
 
 def totals_words(waterfall: Waterfall, run: Run) -> str:

@@ -65,6 +65,27 @@ def test_a_differential_flame_graph_is_written_on_request(store: Path, tmp_path:
     assert ElementTree.parse(tmp_path / "d.svg").getroot().tag.endswith("svg")
 
 
+def test_a_page_of_both_runs_is_written_on_request(store: Path, tmp_path: Path) -> None:
+    keep(store, moved(sample_run(), 2.0, B))
+    code, _, _ = compare(store, "--html", str(tmp_path / "both.html"))
+    page = (tmp_path / "both.html").read_text()
+    assert code == 0
+    assert '<span class="pill met">KEEP</span>' in page
+    assert (
+        page.index("KEEP") < page.index(f"what run {A} measured before") < page.index("SLO MISSED<")
+    )
+    assert '<s><span class="unseen">before: </span>71.2 ms</s>' in page
+
+
+def test_a_page_that_cannot_be_written_is_a_caution_of_the_verdict(
+    store: Path, tmp_path: Path
+) -> None:
+    keep(store, moved(sample_run(), 2.0, B))
+    code, said, _ = compare(store, "--html", str(tmp_path / "none" / "both.html"))
+    assert code == 0
+    assert "caution: no page: " in said
+
+
 def test_the_history_is_drawn_with_a_mark_for_each_run_that_asked_the_same(
     store: Path, tmp_path: Path
 ) -> None:

@@ -110,3 +110,13 @@ def test_history_lists_what_was_predicted_and_how_good_that_was(tmp_path: Path) 
     assert oldest.startswith("20261124T043000Z-1f3a9c")
     (row, _) = json.loads(CliRunner().invoke(app, [*ask, "--json"]).stdout)
     assert row["error"] == pytest.approx(300 / 290 - 1)
+
+
+def test_the_report_of_a_checked_change_has_the_verdict_and_its_atoms(tmp_path: Path) -> None:
+    before, after = sample_run(), replace(sample_run(), id="after")
+    page = tmp_path / "report.html"
+    keep(replace(result_of(), directory=tmp_path, runs=(before, after)))
+    text = page.read_text()
+    assert ">KEEP</span>" in text
+    assert str(ATOM) in text
+    assert text.index(str(ATOM)) < text.index("SLO MISSED<")

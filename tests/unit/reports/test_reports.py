@@ -24,7 +24,7 @@ from perfhunt.model.slo import Judgement
 from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Disturbance
 from perfhunt.reports.format import FORMATS
-from perfhunt.reports.html.rows import facts
+from perfhunt.reports.html.first_screen import suspects
 from perfhunt.reports.html.rows import question as question_rows
 from perfhunt.reports.terminal import LINES
 from perfhunt.reports.verdict_sentence import verdict_sentence
@@ -218,7 +218,9 @@ def test_no_report_holds_a_secret(name: str) -> None:
 
 def test_the_page_asks_the_network_for_nothing_and_its_policy_forbids_it() -> None:
     page = FORMATS["html"].render(WHOLE)
-    assert re.findall(r'(?:src|href|action|data|poster|srcset)="(?!#)([^"]*)"', page) == []
+    assert re.findall(r'(?:src|action|data|poster|srcset)="([^"]*)"', page) == []
+    leads = re.findall(r'href="(?!#)([^"]*)"', page)
+    assert leads == ["run.json", "trials.jsonl", "events.jsonl", *WHOLE.artifacts.values()]
     assert "url(" not in page
     assert "@import" not in page
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
@@ -233,6 +235,13 @@ def test_the_page_asks_the_network_for_nothing_and_its_policy_forbids_it() -> No
     assert " style=" not in page
 
 
+@pytest.mark.parametrize("name", ["javascript:alert(1)", "//evil/x", "../run.json", "a b", ""])
+def test_a_file_name_of_a_run_that_leads_elsewhere_is_no_link(name: str) -> None:
+    page = FORMATS["html"].render(replace(WHOLE, artifacts={"html": name}))
+    leads = re.findall(r'href="(?!#)([^"]*)"', page)
+    assert leads == ["run.json", "trials.jsonl", "events.jsonl"]
+
+
 def test_the_page_says_the_answer_before_anything_else() -> None:
     text = re.sub(r"<(style|script)>.*?</\1>", "", FORMATS["html"].render(WHOLE), flags=re.DOTALL)
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
@@ -240,9 +249,12 @@ def test_the_page_says_the_answer_before_anything_else() -> None:
         "SLO missed at 120/s",
         "141/s",
         "Where it breaks",
+        "Where the added latency went",
         "What stops it",
+        "How far to trust it",
+        "The run along time",
         "Flame graph",
-        "Can this be believed?",
+        "Every trial, and why it counts",
     ]
     places = [words.index(word) for word in order]
     assert places == sorted(places)
@@ -378,6 +390,5 @@ def test_a_finding_with_an_endless_interval_is_shown_and_not_a_crash() -> None:
 def test_what_a_fix_brings_is_said_of_the_function_that_is_gone() -> None:
     first = WHOLE.findings[0]
     assert first.what_if is not None
-    # What stops a service may be something else than its first function.
-    names = [fact["name"] for fact in facts(WHOLE)]
-    assert f"Without {first.function}" in names
+    fixes = {row["function"]: row["fix"] for row in suspects(WHOLE)}
+    assert str(fixes[first.function]).startswith("Without it the knee would be about 228/s")

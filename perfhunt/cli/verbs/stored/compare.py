@@ -6,6 +6,7 @@ from perfhunt.cli.options import (
     STORE,
     AfterArgument,
     BeforeArgument,
+    ComparedPageOption,
     DifferenceOption,
     ExitZeroOption,
     OneObjectOption,
@@ -18,6 +19,7 @@ def compare(
     before: BeforeArgument,
     after: AfterArgument = "last",
     flamegraph: DifferenceOption = None,
+    page: ComparedPageOption = None,
     exit_zero_on: ExitZeroOption = "",
     as_json: OneObjectOption = False,
     quiet: QuietOption = False,
@@ -39,7 +41,9 @@ def compare(
     from perfhunt.reports.ci.judged_change import JudgedChange
     from perfhunt.reports.verdict_text import verdict_lines
 
-    request = CompareRequest(before=before, after=after, flamegraph=flamegraph, store=store)
+    request = CompareRequest(
+        before=before, after=after, flamegraph=flamegraph, page=page, store=store
+    )
     result = run_comparison(request, unwatched if quiet else notes)
     verdict = result.verdict
     if as_json:
