@@ -12,7 +12,7 @@ from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.run import Run, RunKind
-from perfhunt.model.slo import Judged
+from perfhunt.model.slo import Judged, Measure
 from perfhunt.model.trial import Disturbance
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
 
@@ -171,7 +171,8 @@ def criterion_words(knee: Knee) -> str:
     """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`, `errors no more
     than may be`.
     """
-    if knee.label == KneeLabel.ERRORS:
+    # Whichever failures the objective names, the search counts those of every kind.
+    if knee.label == KneeLabel.ERRORS or knee.criterion.startswith(f"{Measure.ERRORS}."):
         on = knee.criterion.partition("[")[2].removesuffix("]")
         return f"errors no more than may be{on and f' on {on}'}"
     if knee.label == KneeLabel.RESOURCE:
