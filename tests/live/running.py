@@ -30,7 +30,8 @@ def service(name: str) -> Iterator[tuple[psutil.Process, int]]:
         assert word == "ready"
         yield psutil.Process(child.pid), int(port)
     finally:
-        child.kill()
+        for process in (*psutil.Process(child.pid).children(recursive=True), child):
+            process.kill()
         child.wait()
 
 

@@ -86,7 +86,10 @@ def _built(events: Iterator[Any], what: str) -> Any:
                 _put(stack[-1], done.value)
             case yaml.ScalarEvent():
                 allowed.take()
-                scalar = _scalar(event)
+                home = stack[-1]
+                named = isinstance(home.value, dict) and not home.keyed
+                # A key is the name that it is written as: `200`, `true`, `1e3`.
+                scalar = event.value if named else _scalar(event)
                 _anchor(anchors, event.anchor, scalar, 1)
                 _put(stack[-1], scalar)
             case yaml.AliasEvent():
@@ -127,9 +130,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _key(key: Any) -> str:
-    """`200:` and `true:` are the names that they are written as; a list or a mapping is none."""
-    if isinstance(key, bool):
-        return str(key).lower()
+    """The name that a key is; a list or a mapping is none, and an alias what it stands for."""
     return "" if key is None or isinstance(key, list | dict) else str(key)
 
 
