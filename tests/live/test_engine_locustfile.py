@@ -15,7 +15,7 @@ from perfhunt.model.question import LoopKind, Ramp
 from tests.live.load_targets.harness import HERE, announced, engine, measured, python, step
 from tests.live.load_targets.timed import PERIOD
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 TASK = 60  # seconds: far beyond any timeout
 

@@ -21,7 +21,7 @@ from perfhunt.store.testfile import read_question
 from tests.live.load_targets.harness import P99, announced, python, step
 from tests.unit.model.testfiles import SLO
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 PAYING = 0.1  # seconds: far longer than a request takes on a busy machine
 
 JOURNEY = """

@@ -178,6 +178,7 @@ def measured(checkout: Path, port: int, *words: str) -> subprocess.CompletedProc
         child.wait()
 
 
+@pytest.mark.long
 def test_a_packed_baseline_judges_an_edit_in_another_store(checkout: Path, tmp_path: Path) -> None:
     file, other, port = tmp_path / "baseline.pack", tmp_path / "other", free_port()
     done = measured(checkout, port, "investigate", "--quick")
