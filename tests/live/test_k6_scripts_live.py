@@ -14,7 +14,7 @@ from perfhunt.errors import TrafficError
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import EngineName
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Drain, Trial
+from perfhunt.model.trial import Trial
 from tests.live.load_targets.harness import announced, python, step
 from tests.live.load_targets.programs import opened, seen, with_k6
 
@@ -38,9 +38,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def ran(url: str, directory: Path, script: str, rate: float = 20.0, seconds: float = 3.0) -> Trial:
-    """A step of a script, after the one request that every run begins with."""
     with opened(EngineName.K6, url, directory, script=HEAD + script) as made:
-        made.drain(Drain(cap=20.0))
         return made.run(step(rate, seconds, stop=True))
 
 

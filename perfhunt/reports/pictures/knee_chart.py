@@ -58,9 +58,10 @@ def knee_chart(run: Run) -> Markup:
     parts += verticals(run, x)
     if isinstance(run.knee, Knee) and run.knee.curve is not None:
         parts += _curve(run.knee.curve, x, y)
-    parts += limit_line(y.at(criterion.share), f"{format_share(criterion.share)} may be")
+    may = format_share(criterion.share)
+    parts += limit_line(y.at(criterion.share), f"{may} allowed")
     parts += [_point(trial, count, x, y) for trial, count in sorted(counted, key=_on_top)]
-    label = f"share of requests over the limit against rate; {format_share(criterion.share)} may be"
+    label = f"share of requests over the limit against rate; {may} allowed"
     return chart(HEIGHT, label, parts)
 
 

@@ -70,6 +70,7 @@ class ProgramSource:
         self._turn = Event()
         # The longest that an arrival did something else than wait for answers, so far.
         self._pause: Seconds = 0.0
+        self._tried = bool(own.payloads)  # what a script does besides waiting is known
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""
@@ -87,12 +88,20 @@ class ProgramSource:
         """Has the program send the step's arrivals; blocks until they are over. Raises LoadFailed
         when it sends none.
         """
+        self._begin()
+        if not self._tried:
+            self._asked_by_program(LONGEST_PAUSE)
+        if self._stopped_at < math.inf:
+            return StepDone(seconds=0.0, epoch=time.monotonic())
         return self._send(self._plan(step, grace), step, recorder, report)
+
+    def _begin(self) -> None:
+        """What was stopped before is over."""
+        self._stopped_at, self._hard = math.inf, False
 
     def _send(
         self, plan: ProgramPlan, step: Step, recorder: Recorder, report: ReportSecond
     ) -> StepDone:
-        self._stopped_at, self._hard = math.inf, False
         counts = SendCounts()
         with RunningProgram(self._program, plan, self._own.address, counts) as running:
             self._running = running
@@ -228,12 +237,14 @@ class ProgramSource:
 
     def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
         """A single request, by our own client; by the program where the script alone knows how."""
+        self._begin()
         if self._payloads:
             return self._own.probe(min(endpoint, len(self._payloads) - 1), timeout)
         return self._asked_by_program(max(timeout, LONGEST_PAUSE))
 
     def _asked_by_program(self, timeout: Seconds) -> ProbeAnswered:
         """A few iterations of one user, the best of which had a connection already."""
+        self._tried = True
         buffer = SampleBuffer()
         step = Step(Phase.BASELINE, _FEW / _FEW_LAST, _FEW_LAST, seed=1)
         self._send(replace(self._plan(step, timeout), in_flight=1), step, buffer, unreported)
