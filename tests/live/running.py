@@ -30,8 +30,9 @@ def service(name: str) -> Iterator[tuple[psutil.Process, int]]:
         assert word == "ready"
         yield psutil.Process(child.pid), int(port)
     finally:
-        for process in (*psutil.Process(child.pid).children(recursive=True), child):
-            process.kill()
+        for forked in psutil.Process(child.pid).children(recursive=True):
+            forked.kill()
+        child.kill()
         child.wait()
 
 
