@@ -41,7 +41,7 @@ class _Report(msgspec.Struct):
     root_frame: _CallTree | None = None
 
 
-class _Session(msgspec.Struct):
+class _PyinstrumentSession(msgspec.Struct):
     duration: float
     frame_records: list[tuple[list[str], float]]
     min_interval: float = 0.0
@@ -58,7 +58,7 @@ def read_pyinstrument(value: Any, asked: str = "") -> Profile:
     """Seconds by stack. Raises PyinstrumentError, Unreadable for more than is read."""
     only_value(asked, _UNIT)
     if isinstance(value, dict) and "frame_records" in value:
-        session = shaped(value, _Session, _WHAT, PyinstrumentError)
+        session = shaped(value, _PyinstrumentSession, _WHAT, PyinstrumentError)
         return profile_of(
             "pyinstrument", _of_session(session), unit=_UNIT, seconds=_time(session.duration)
         )
@@ -96,7 +96,7 @@ def _called(call: _CallTree) -> Frame:
     return Frame(call.function, file, line, kind_of(file))
 
 
-def _of_session(session: _Session) -> dict[Stack, float]:
+def _of_session(session: _PyinstrumentSession) -> dict[Stack, float]:
     allowed = Allowance(MOST_FRAMES, "frames", _WHAT)
     known: dict[str, Frame] = {}
     stacks: dict[Stack, float] = {}

@@ -22,7 +22,7 @@ class ScaleneError(Unreadable):
     """The value is no profile of scalene; the message says what is wrong, and where."""
 
 
-class _Counted(msgspec.Struct):
+class _StackCount(msgspec.Struct):
     count: float
     cpu_samples: float  # seconds
 
@@ -48,7 +48,7 @@ class _Source(msgspec.Struct):
 class _Scalene(msgspec.Struct):
     elapsed_time_sec: float
     files: dict[str, _Source]
-    stacks: list[tuple[list[str], _Counted]] = []
+    stacks: list[tuple[list[str], _StackCount]] = []
 
 
 def is_scalene(value: Any) -> bool:

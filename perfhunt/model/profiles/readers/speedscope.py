@@ -33,7 +33,7 @@ class _Shared(msgspec.Struct):
     frames: list[_PlainFrame]
 
 
-class _Event(msgspec.Struct):
+class _SpeedscopeEvent(msgspec.Struct):
     type: str
     at: float
     frame: int
@@ -46,7 +46,7 @@ class _PlainProfile(msgspec.Struct):
     endValue: float = 0.0
     samples: list[list[int]] = []
     weights: list[float] = []
-    events: list[_Event] = []
+    events: list[_SpeedscopeEvent] = []
 
 
 class _File(msgspec.Struct):
