@@ -14,6 +14,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.preflight import checks
 from perfhunt.store.testfile import read_question
+from perfhunt.target.address import beside
 from perfhunt.target.find import find_target
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.quietness import WATCHED, quietness
@@ -49,9 +50,14 @@ class DoctorResult:
 
 def run_doctor(request: DoctorRequest) -> DoctorResult:
     """Every tool, permission and limit checked. Sends no load. Raises TargetNotFound."""
-    target = None
-    if request.pid is not None or request.port is not None:
-        target = find_target(ProcessSelector(pid=request.pid, port=request.port))
+    if request.pid is None and request.port is None:
+        return _checked(request, None)
+    named = ProcessSelector(pid=request.pid, port=request.port)
+    with beside(named, needed=False):
+        return _checked(request, find_target(named))
+
+
+def _checked(request: DoctorRequest, target: TargetProcess | None) -> DoctorResult:
     question, test_file = _test_file(request)
     made = (*checks(target, question), *_programs(question))
     if request.watch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfhunt.errors import UsageError
 from perfhunt.jobs.request import Confirm, InvestigateRequest
-from perfhunt.jobs.setup import question_of, target_of, workbench
+from perfhunt.jobs.setup import aimed, question_of, workbench
 from perfhunt.jobs.stored.run import load_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
@@ -18,8 +18,8 @@ def run_investigation(
     request: InvestigateRequest, watch: EventWatcher = unwatched, confirm: Confirm | None = None
 ) -> Run:
     """The run, stored. Raises PerfhuntError; what was measured until then is stored."""
-    question, target = target_of(request, question_of(request))
-    return run_asked(request, question, target, watch, confirm)
+    with aimed(request, question_of(request)) as (question, target):
+        return run_asked(request, question, target, watch, confirm)
 
 
 def run_asked(

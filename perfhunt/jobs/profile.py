@@ -28,7 +28,7 @@ from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
-from perfhunt.target.address import local_url
+from perfhunt.target.address import beside, local_url
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 
@@ -62,7 +62,11 @@ class ProfileRequest:
 def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
     service = one_service("profile", request.pid, request.port)
-    target = find_target(service)
+    with beside(service, needed=False):
+        return _profiled(request, find_target(service))
+
+
+def _profiled(request: ProfileRequest, target: TargetProcess) -> Run:
     url = local_url(target) if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")

@@ -40,7 +40,7 @@ from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store.digest_key import FORGOTTEN, mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
-from perfhunt.target.address import locate
+from perfhunt.target.address import beside, locate
 from perfhunt.target.find import find_target, is_aimed_at
 from perfhunt.target.host.environment import environment
 from perfhunt.target.resources.prior_activity import prior_activity
@@ -78,6 +78,41 @@ def with_engine(question: Question, name: str) -> Question:
     for _, what, instead in engine_problems(asked):
         raise UsageError(f"--engine {name}: {what}", f"In the test file: {instead}.")
     return evenly(asked)
+
+
+@contextmanager
+def aimed(
+    request: InvestigateRequest, question: Question
+) -> Iterator[tuple[Question, TargetProcess]]:
+    """The question aimed at the live target, and the target; the block stands in the network that
+    load comes to it in. Raises TargetNotFound, UsageError.
+    """
+    given = request.pid is not None or request.port is not None
+    selector = question.target.process
+    if given:
+        selector = ProcessSelector(pid=request.pid, port=request.port)
+    question = aim(question, request.url or "")
+    url = question.target.url if request.url or not given else ""
+    with beside(selector, url) as entered:
+        if entered:
+            _refuse_at_home(request, question, entered)
+        question, target = target_of(request, question)
+        yield question, replace(target, notes=(*target.notes, *filter(None, [entered])))
+
+
+def _refuse_at_home(request: InvestigateRequest, question: Question, entered: str) -> None:
+    """Raises UsageError for what is only to be had from our own network."""
+    what, instead = "", ""
+    if question.safety.killswitch.url:
+        what = f"the killswitch's url {question.safety.killswitch.url}"
+        instead = "Name a file instead: killswitch = { file = ... } in [safety]"
+    if request.bind:
+        what, instead = "load workers of other hosts (--bind)", "Leave --bind out"
+    if what:
+        raise UsageError(
+            f"{entered}; {what} cannot be reached from there",
+            f"{instead}; or say where the service is published: --url http://HOST:PORT",
+        )
 
 
 def target_of(request: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
