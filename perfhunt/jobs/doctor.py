@@ -53,13 +53,16 @@ def run_doctor(request: DoctorRequest) -> DoctorResult:
     if request.pid is None and request.port is None:
         return _checked(request, None)
     named = ProcessSelector(pid=request.pid, port=request.port)
-    with beside(named, needed=False):
-        return _checked(request, find_target(named))
+    with beside(named, needed=False) as entered:
+        return _checked(request, find_target(named), entered)
 
 
-def _checked(request: DoctorRequest, target: TargetProcess | None) -> DoctorResult:
+def _checked(
+    request: DoctorRequest, target: TargetProcess | None, entered: str = ""
+) -> DoctorResult:
     question, test_file = _test_file(request)
-    made = (*checks(target, question), *_programs(question))
+    network = (ok("network", entered),) if entered else ()
+    made = (*checks(target, question), *network, *_programs(question))
     if request.watch:
         # Last: the profilers that were tried are other work too.
         made = (*made, quietness(target.root if target else 0, request.watch))

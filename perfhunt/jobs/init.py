@@ -97,8 +97,8 @@ def run_init(request: InitRequest) -> Initialised:
     if recorded and request.pid is None and request.port is None:
         return _initialised(request, recorded, None)
     named = one_service("init", request.pid, request.port)
-    with beside(named, needed=False):
-        return _initialised(request, recorded, find_target(named))
+    with beside(named, needed=False) as entered:
+        return _initialised(request, recorded, find_target(named).noted(entered))
 
 
 def _initialised(

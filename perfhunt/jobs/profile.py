@@ -62,8 +62,8 @@ class ProfileRequest:
 def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
     service = one_service("profile", request.pid, request.port)
-    with beside(service, needed=False):
-        return _profiled(request, find_target(service))
+    with beside(service, needed=False) as entered:
+        return _profiled(request, find_target(service).noted(entered))
 
 
 def _profiled(request: ProfileRequest, target: TargetProcess) -> Run:

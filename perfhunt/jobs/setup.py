@@ -97,7 +97,7 @@ def aimed(
         if entered:
             _refuse_at_home(request, question, entered)
         question, target = target_of(request, question)
-        yield question, replace(target, notes=(*target.notes, *filter(None, [entered])))
+        yield question, target.noted(entered)
 
 
 def _refuse_at_home(request: InvestigateRequest, question: Question, entered: str) -> None:
@@ -263,7 +263,7 @@ def surroundings(target: TargetProcess, code: CodeState, mark: Mark = FORGOTTEN)
 
 def with_doubt(target: TargetProcess, code: CodeState) -> TargetProcess:
     """The target, with a note when the state of its code was not read."""
-    return replace(target, notes=(*target.notes, code.doubt)) if code.doubt else target
+    return target.noted(code.doubt)
 
 
 def blank_run(

@@ -25,7 +25,13 @@ from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.environment import package_version
 from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.namespaces import (
+    Namespace,
+    inner_uid,
+    lives_apart,
+    shares_files,
+)
+from perfhunt.target.proc.process import stat, uid
 from perfhunt.target.proc.threads import has_own_pids, is_held, own_pid, tracer
 
 _TRIED_FOR, _TRIED_HZ = 1, 50  # seconds and samples per second: enough to see that there are some
@@ -233,7 +239,25 @@ def _stay(target: TargetProcess) -> Iterator[Check]:
 
 
 def _container(target: TargetProcess) -> Iterator[Check]:
-    """How threads are told apart where the target has a pid namespace of its own."""
+    """What differs for a target that lives in namespaces of its own: the numbers of its threads,
+    its files, its users, its network.
+    """
+    lead = target.workers[0]
+    if not shares_files(lead):
+        yield ok("files", f"pid {lead} has files of its own, which are read by /proc/{lead}/root")
+    if lives_apart(lead, Namespace.USERS):
+        yield ok(
+            "users",
+            f"pid {lead} has a user namespace of its own: its uid {inner_uid(lead)}"
+            f" is our {uid(lead)}",
+        )
+    if lives_apart(lead, Namespace.NETWORK):
+        yield warn(
+            "network",
+            f"pid {lead} lives in a network namespace of its own, which may not be entered: its"
+            " 127.0.0.1 is not ours, and queues of its sockets are not seen",
+            f"sudo nsenter --net=/proc/{lead}/ns/net perfhunt ..., or --url where it is published",
+        )
     if pids := [pid for pid in target.workers if has_own_pids(pid)]:
         yield ok(
             "thread numbers",

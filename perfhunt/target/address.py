@@ -15,7 +15,7 @@ from perfhunt.model.run import Listener, TargetProcess
 from perfhunt.model.text.socket_url import PREFIX, socket_url
 from perfhunt.model.units import Seconds
 from perfhunt.target.find import find_target
-from perfhunt.target.proc.namespaces import Namespace, in_network_of, lives_apart
+from perfhunt.target.proc.namespaces import Namespace, in_network_of, lives_apart, shares_files
 from perfhunt.target.proc.sock_diag import ipv6_only_ports
 from perfhunt.target.proc.sockets import listening
 from perfhunt.target.selection import selected
@@ -128,10 +128,11 @@ def target_url(target: TargetProcess) -> str:
 
 def _socket_of(target: TargetProcess) -> str:
     """The url of the only unix socket, or of the only one of several that answers HTTP."""
-    paths = [listener.path for listener in target.listeners]
+    paths = [_path_here(target, listener.path) for listener in target.listeners]
     if not any(map(os.path.exists, paths)):
         raise TargetNotFound(
-            f"pid {target.root} listens on the unix socket {paths[0]}, and there is none here",
+            f"pid {target.root} listens on the unix socket {target.listeners[0].path}, and there is"
+            " none here",
             "If it is a container's, say where it is mounted: --url unix:/PATH",
         )
     answering = paths if len(paths) == 1 else [path for path in paths if _speaks_http(path)]
@@ -144,6 +145,13 @@ def _socket_of(target: TargetProcess) -> str:
     )
 
 
+def _path_here(target: TargetProcess, path: str) -> str:
+    """By which path we come to a socket that the target has at `path`: through its root, where it
+    has one of its own.
+    """
+    return path if shares_files(target.root) else f"/proc/{target.root}/root{path}"
+
+
 def local_url(target: TargetProcess, port: int | None = None) -> str:
     """The url of a port of the target (its serving one unless said), or of its unix socket, on this
     host. Asks nobody.
@@ -151,7 +159,7 @@ def local_url(target: TargetProcess, port: int | None = None) -> str:
     first = target.listeners[0]
     shared = [at for at in target.listeners if at.port == (port or first.port)]
     if shared and shared[0].path:
-        return socket_url(first.path)
+        return socket_url(_path_here(target, first.path))
     return _url_of(shared) if shared else f"http://127.0.0.1:{port}"
 
 

@@ -27,6 +27,7 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.target.proc.namespaces import move_out, shares_files
 
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
 _DEPTH = 256  # frames of a stack that are printed; the recorder keeps 64 unless told otherwise
@@ -96,12 +97,15 @@ class _Recording:
             raise AttachFailed(f"the JVM of pid {pid} records nothing: {printed.strip()[:200]}")
 
     def _stop(self, pid: int) -> None:
-        # The JVM writes the file itself, as its own user and from its own directory.
+        # The JVM writes the file itself, as its own user, from its own directory and on its files.
         file = self._files[pid].resolve()
-        _run("jcmd", str(pid), "JFR.stop", f"name={self._name}", f"filename={file}")
+        written = file if shares_files(pid) else Path(f"/tmp/{self._name}.jfr")
+        _run("jcmd", str(pid), "JFR.stop", f"name={self._name}", f"filename={written}")
+        if written != file:
+            move_out(pid, written, file)
         if not file.exists():
             raise AttachFailed(
-                f"the JVM of pid {pid} could not write {file}",
+                f"the JVM of pid {pid} could not write {written}",
                 "Choose a run directory that its user may write.",
             )
 

@@ -26,6 +26,7 @@ from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.release import wait_until
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import link
+from perfhunt.target.proc.namespaces import Namespace, lives_apart
 from perfhunt.target.proc.process import identity, lives
 from perfhunt.target.proc.threads import own_pid
 
@@ -148,6 +149,11 @@ class NodeProfiler(Profiler):
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here; "" when it can."""
+        if pids and lives_apart(pids[0], Namespace.NETWORK):
+            return (
+                f"process {pids[0]} lives in a network namespace of its own, so that its inspector"
+                f" is not on our 127.0.0.1: sudo nsenter --net=/proc/{pids[0]}/ns/net perfhunt ..."
+            )
         if is_open():
             return (
                 f"port {PORT} is taken: another Node inspector is open, and its process would be"

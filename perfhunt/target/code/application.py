@@ -17,6 +17,7 @@ from perfhunt.model.run import Application, Process
 from perfhunt.target.code.installed import distributions, site_packages
 from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
 from perfhunt.target.proc.files import read, text
+from perfhunt.target.proc.namespaces import seen_from_here
 
 # `shop.wsgi:app`, and `shop.wsgi:create_app('test')`.
 _TARGET = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
@@ -40,10 +41,6 @@ class _Started:
     module: str
 
     @property
-    def root(self) -> Path:
-        return Path(f"/proc/{self.process.pid}/root")
-
-    @property
     def script(self) -> str:
         """The path of the script as the process has it; "" for none."""
         if self.module or not self.words:
@@ -52,7 +49,8 @@ class _Started:
 
     def inside(self, path: str | Path) -> Path:
         """A path of the process as one of ours."""
-        return self.root / os.path.normpath(os.path.join(self.process.cwd, path)).lstrip("/")
+        whole = os.path.normpath(os.path.join(self.process.cwd, path))
+        return seen_from_here(self.process.pid, whole)
 
 
 def application_of(processes: Sequence[Process]) -> Application:

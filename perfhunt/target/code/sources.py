@@ -14,6 +14,7 @@ from perfhunt.errors import Unreadable
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.namespaces import seen_from_here
 
 # Nobody writes a longer file by hand, and a generated one says nothing of loops.
 LONGEST: Bytes = 2_000_000
@@ -39,7 +40,7 @@ def text_of(process: Process, file: str) -> str | None:
     """The file within the root of the process, or within a zip there; None when it is not to be
     had, or newer than the process.
     """
-    path = Path(f"/proc/{process.pid}/root{file}")
+    path = seen_from_here(process.pid, file)
     lies_in = next((p for p in (path, *path.parents) if p.is_file()), path)
     try:
         if lies_in.stat().st_mtime > _boot() + process.started:

@@ -7,14 +7,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
+from pathlib import Path, PurePath
 
 from perfhunt.target.proc.files import link, text
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # Of this very thread: a namespace is entered by one thread, and those that it starts.
+_NOWHERE = Path("/proc/0")  # the number of no process
+_OPENAT2 = 437  # the same number on every architecture
+_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
+_RESOLVE_IN_ROOT = 0x10  # linux/openat2.h
 _OURS = "/proc/thread-self/ns/"
 
 
@@ -55,12 +62,74 @@ def inner_ids(pid: int, ids: tuple[int, int]) -> tuple[int, int]:
     return uid, gid
 
 
+def inner_uid(pid: int) -> int:
+    """What a process is called by its own user namespace; -1 when it is gone."""
+    ids = text(f"/proc/{pid}/status").partition("\nUid:")[2].split(maxsplit=2)
+    return _inner(text(f"/proc/{pid}/uid_map"), int(ids[1])) if ids else -1
+
+
 def _inner(mapped: str, number: int) -> int:
     for line in mapped.splitlines():
         inside, outside, count = map(int, line.split())
         if outside <= number < outside + count:
             return inside + number - outside
     raise PermissionError(errno.EPERM, f"the user namespace has no number for {number}")
+
+
+def open_within(pid: int, path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of what a path means to a process: its links, which may lead anywhere, lead
+    within its own root (openat2(2), Linux 5.6). Raises OSError.
+    """
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
+    try:
+        # Nobody is waited for; but what is not opened for reading may not say so.
+        unwaited = 0 if flags & os.O_PATH else os.O_NONBLOCK
+        how = _HOW.pack(flags | os.O_CLOEXEC | unwaited, 0, _RESOLVE_IN_ROOT)
+        opened = int(_libc.syscall(_OPENAT2, root, os.fsencode(path), how, len(how)))
+    finally:
+        os.close(root)
+    if opened < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return opened
+
+
+def seen_from_here(pid: int, path: str | PurePath) -> Path:
+    """A path of ours to what an absolute path means to a process, whose links were followed within
+    its own root: by ours, an absolute one in a container would lead to a file of the host.
+    """
+    root, whole = Path(f"/proc/{pid}/root"), PurePath(path)
+    for at in () if shares_files(pid) else (whole, *whole.parents):
+        if (real := _real(pid, at)) is not None:
+            below = os.path.relpath(real, link(pid, "root") or "/")
+            return root / below / whole.relative_to(at)
+        if _real(pid, at, os.O_NOFOLLOW) is not None:
+            return _NOWHERE / at.name  # a link that leads to nothing there
+    return root / str(path).lstrip("/")
+
+
+def _real(pid: int, path: PurePath, flags: int = 0) -> str | None:
+    """The path without links of what a process has there; None when it has nothing there."""
+    try:
+        descriptor = open_within(pid, str(path), os.O_PATH | flags)
+    except OSError:
+        return None
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def move_out(pid: int, path: PurePath, to: Path) -> None:
+    """The file that a process has at a path, if it has one there, taken to a place of ours."""
+    with suppress(OSError):
+        with open(open_within(pid, str(path)), "rb") as inside, to.open("wb") as outside:
+            shutil.copyfileobj(inside, outside)
+        directory = open_within(pid, str(path.parent), os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.unlink(path.name, dir_fd=directory)
+        finally:
+            os.close(directory)
 
 
 @contextmanager
@@ -77,6 +146,18 @@ def in_network_of(pid: int) -> Iterator[None]:
             _set(home)
     finally:
         os.close(home)
+
+
+@contextmanager
+def reaching(pid: int) -> Iterator[None]:
+    """As `in_network_of`, where a process lives in another network and that may be entered: its
+    own ports are then those of 127.0.0.1.
+    """
+    with ExitStack() as stack:
+        if lives_apart(pid, Namespace.NETWORK):
+            with suppress(OSError):
+                stack.enter_context(in_network_of(pid))
+        yield
 
 
 def _enter(namespace: str) -> None:
