@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import subprocess
 import sys
@@ -53,8 +54,9 @@ class Container:
             namespaces = [self._open(f"ns/{kind}", held) for kind in kinds]
             root, program = self._open("root", held), self._open("exe", held)
             told = (",".join(map(str, namespaces)), root, program, *ids, libraries)
+            launcher = ("-I", "-S", "-c", inspect.getsource(inside), *map(str, told))
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", inside.__file__, *map(str, told), *words],
+                [sys.executable, *launcher, *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 from functools import cache
-from pathlib import Path
+from importlib import resources
 from typing import IO, Any
 
 from perfhunt.errors import AttachFailed, Unreadable
@@ -26,7 +26,7 @@ from perfhunt.target.proc.process import status_field
 
 _LIMIT: Seconds = 10.0  # a tenth of a second is usual
 _LONGEST: Bytes = 1 << 20  # of its one line, which has two kilobytes
-_SPECIMEN = Path(__file__).parent / "layouts" / "specimen.txt"
+_SPECIMEN = resources.files(__package__) / "layouts" / "specimen.txt"
 # What the specimen is known to be at: the functions that a thread is parked in, and the coroutines
 # that tasks await through.
 _PARKED = ("outer", "middle", "inner")
