@@ -99,7 +99,7 @@ def _fix(run: Run, finding: Finding) -> str:
     if known is None:
         why = f": {finding.withheld}" if finding.withheld else " was made for it"
         return _sentence(f"No prediction{why}")
-    if not known.at_least and known.rate <= run.knee.rate:
+    if not known.moves(run.knee.rate):
         return _sentence(f"Without it the knee would not move: {known.cap or 'it limits nothing'}")
     about = "" if known.at_least else "about "
     cap = f"; {known.cap}" if known.cap else ""
