@@ -108,7 +108,7 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
         except AttachFailed as error:
             return warn(profiler.name, error.message, error.hint)
     attached = f"{profiler.name} {profile.version} attached to pid {pid}"
-    return ok(profiler.name, f"{attached} for {_TRIED_FOR} s ({profile.total:g} samples)")
+    return ok(profiler.name, f"{attached} for {_TRIED_FOR} s ({profile.counted})")
 
 
 def _limits(target: TargetProcess | None, question: Question | None) -> Iterator[Check]:
