@@ -158,8 +158,9 @@ class PySpyProfiler(Profiler):
         return program.version()
 
     def available(self, pids: Sequence[int] = ()) -> str:
-        """Why it cannot be run here, with the command that mends it; "" when it can."""
-        return program.unusable()
+        """Why it cannot be used here, and on `pids`, with what mends it; "" when it can."""
+        whys = map(program.unusable_on, pids) if pids else (program.unusable(),)
+        return next(filter(None, whys), "")
 
     def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """`cpu` for a process of few threads, else `gil`, which walks only the GIL's holder."""
@@ -209,7 +210,7 @@ class PySpyProfiler(Profiler):
         Raises AttachFailed when py-spy is not there, ValueError for an unknown mode.
         """
         files = {pid: own_file(self, mode, out, pid) for pid in pids}
-        if why := self.available():
+        if why := self.available(pids):
             raise AttachFailed(why)
         notes = []
         threads = max((len(tids(pid)) for pid in pids), default=0)
