@@ -14,7 +14,7 @@ from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.instants import looker_for
 from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.runtime import python_image, runtime_of
-from tests.live.profiler_targets.launch import HERE, runs_freely, running
+from tests.live.profiler_targets.launch import HERE, running, runs_freely
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
 PROGRAM = Path(sys.executable).resolve()
