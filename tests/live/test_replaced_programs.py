@@ -11,8 +11,7 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker
-from perfhunt.profilers.instants import looker_for
-from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.table import PROFILERS, cpython_looker
 from perfhunt.target.runtime import python_image, runtime_of
 from tests.live.profiler_targets.launch import HERE, running, runs_freely
 
@@ -71,7 +70,7 @@ def test_a_library_that_was_replaced_is_read_as_the_one_that_runs(
             assert "lock" in functions(target.pid)
         else:
             with pytest.raises(AttachFailed, match="was replaced since") as refused:
-                looker_for(target.pid)
+                cpython_looker(target.pid)
             assert "Start the service again" in refused.value.hint
         assert "start the service again" in PROFILERS["py-spy"].available([target.pid])
 
@@ -92,7 +91,7 @@ def test_a_service_with_a_python_inside_is_not_started_once_more(
     words = [f"--chdir={tmp_path}", f"LD_LIBRARY_PATH={library.parent}", str(program)]
     with running("", *words, program="env") as target:
         assert runtime_of(target.pid)[0] == "cpython"
-        looker, why = looker_for(target.pid)
+        looker, why = cpython_looker(target.pid)
         try:
             seen = {frame.function for sample in looker.look() for frame in sample.stack}
         finally:

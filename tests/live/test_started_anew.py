@@ -9,7 +9,7 @@ import pytest
 from perfhunt.model.profile import ProfileMode
 from perfhunt.profilers.following import FollowingCapture
 from perfhunt.profilers.instants import InstantsCapture
-from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.table import PROFILERS, cpython_looker
 from tests.live.profiler_targets.launch import Target, eventually, running, runs_freely
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
@@ -33,7 +33,7 @@ def test_both_lives_are_in_the_profile_and_in_the_instants(name: str, tmp_path: 
     with running("lives.py") as target:
         pids = [target.pid]
         recorded = FollowingCapture(profiler, lambda: pids, 60.0, 99, ProfileMode.CPU, tmp_path)
-        looked = InstantsCapture(pids, 60.0)
+        looked = InstantsCapture(pids, 60.0, make=cpython_looker)
         time.sleep(SAMPLED)
         started_anew(target)
         again = tmp_path / "again-1"
