@@ -16,9 +16,8 @@ from perfhunt.model.question import ProcessSelector, Question, RequestTemplate, 
 from perfhunt.model.slo import Slo
 from perfhunt.profilers import preflight
 from perfhunt.profilers.preflight import checks, failures
-from perfhunt.target.host import standing
 from perfhunt.target.find import find_target
-from perfhunt.target.host import limits
+from perfhunt.target.host import limits, standing
 from perfhunt.target.host.check import Check, CheckStatus
 from perfhunt.target.proc.threads import is_held
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 
 from perfhunt.profilers.cpython.layouts import inside
 from perfhunt.target.proc.files import link
-from perfhunt.target.proc.namespaces import Namespace, inner_ids, lives_apart, shares_files
+from perfhunt.target.proc.namespaces import (
+    Namespace,
+    inner_ids,
+    lives_apart,
+    open_within,
+    shares_files,
+)
 from perfhunt.target.proc.tree import children
 
 # What keeps a container's program from everything outside it.
@@ -40,10 +46,11 @@ class Container:
         return Container(link(pid, "ns/mnt"), link(pid, "root"), (at.st_dev, at.st_ino), pid)
 
     def start(
-        self, words: Sequence[str], owner: tuple[int, int], libraries: str
+        self, words: Sequence[str], file: str, owner: tuple[int, int], libraries: str
     ) -> subprocess.Popen[bytes]:
-        """The program with these words, its own name first, as the only child of what is returned;
-        `owner` is a uid and a gid of ours. Raises OSError.
+        """A program of the container with these words, its own name first, as the only child of
+        what is returned. `file` is its path there, or that of /proc/PID/exe; `owner` a uid and a
+        gid of ours. Raises OSError.
         """
         kinds = [kind for kind in _ENTERED if lives_apart(self.pid, kind)]
         if lives_apart(self.pid, Namespace.USERS):
@@ -52,7 +59,8 @@ class Container:
         ids = inner_ids(self.pid, owner) if os.geteuid() == 0 else (-1, -1)
         with ExitStack() as held:
             namespaces = [self._open(f"ns/{kind}", held) for kind in kinds]
-            root, program = self._open("root", held), self._open("exe", held)
+            root, program = self._open("root", held), self._program(file)
+            held.callback(os.close, program)
             told = (",".join(map(str, namespaces)), root, program, *ids, libraries)
             launcher = ("-I", "-S", "-c", inspect.getsource(inside), *map(str, told))
             return subprocess.Popen(
@@ -65,6 +73,11 @@ class Container:
                 start_new_session=True,
                 pass_fds=(*namespaces, root, program),
             )
+
+    def _program(self, file: str) -> int:
+        if file == f"/proc/{self.pid}/exe":
+            return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        return open_within(self.pid, file)
 
     def _open(self, name: str, held: ExitStack) -> int:
         descriptor = os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
