@@ -150,6 +150,14 @@ ProfileOption = Annotated[
 AttributionOption = Annotated[
     str, typer.Option("--profile", help="auto; off: no attribution to functions.")
 ]
+ExecPrefixOption = Annotated[
+    str,
+    typer.Option(
+        "--exec-prefix",
+        metavar="COMMAND",
+        help="Look at it where it lives, by way of `ssh HOST`, `kubectl exec -i POD --`, ...",
+    ),
+]
 OpenTargetOption = Annotated[
     bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")
 ]

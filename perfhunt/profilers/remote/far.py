@@ -22,7 +22,14 @@ from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.profiler import Looker
-from perfhunt.profilers.remote.messages import FarSpan, FarTarget, framed, packed, read_frame
+from perfhunt.profilers.remote.messages import (
+    FarSpan,
+    FarTarget,
+    FarUse,
+    framed,
+    packed,
+    read_frame,
+)
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.target.address import beside, local_url
 from perfhunt.target.code.sources import text_of
@@ -61,6 +68,7 @@ class FarHalf:
             "environment": lambda: environment(self.target, {}, lambda _: ""),
             "checks": self.checks,
             "open": self.open,
+            "resources": self.resources,
             "begin": self.begin,
             "settled": self.settled,
             "end": self.end,
@@ -99,9 +107,7 @@ class FarHalf:
 
     def begin(self, waits: bool) -> None:
         """A span begins here; with `waits` all threads are looked at."""
-        assert self._monitor is not None
         self._losses = []
-        self._monitor.take()
         self.settled()
         if waits and self.target.runtime != _LOOKED_AT:
             why = f"the stacks of {self.target.runtime} are read by tools, which are not there"
@@ -122,7 +128,7 @@ class FarHalf:
 
     def end(self, phase: str) -> FarSpan:
         """What was captured since the span began."""
-        assert self._monitor is not None and self._sampler is not None
+        assert self._sampler is not None
         series, capture = None, self._instants
         if capture is not None:
             self._instants = None
@@ -140,13 +146,17 @@ class FarHalf:
             except AttachFailed as failed:
                 self._lose(EvidenceKind.WAITS, failed.message.rstrip("."), failed.hint)
         return FarSpan(
-            resources=self._monitor.take(),
             states=states,
             instants=series,
             peers=peers,
             losses=tuple(self._losses),
-            unread=self._monitor.unread,
         )
+
+    def resources(self) -> FarUse:
+        """What the target used since the last call."""
+        assert self._monitor is not None
+        used = self._monitor.take()
+        return FarUse(used, self._monitor.unread)
 
     def sources(self, files: list[str]) -> dict[str, str]:
         """The texts of the target's files that can be read."""

@@ -7,8 +7,9 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from perfhunt.model.document.plain import PlainError, from_plain
 from perfhunt.model.run import Environment
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.remote.messages import FarSpan, FarTarget, framed, read_frame
+from perfhunt.profilers.remote.messages import FarSpan, FarTarget, FarUse, framed, read_frame
 from perfhunt.profilers.remote.program import COMMAND, FIRST_LINE, OLDEST, READY, SECOND, archive
 from perfhunt.target.host.check import Check
 from perfhunt.target.leash import inherited
@@ -63,6 +64,7 @@ class FarHost:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._until = 0.0
+        self._asking = threading.Lock()
         try:
             self._begin()
         except BaseException:
@@ -103,6 +105,10 @@ class FarHost:
     def open(self) -> None:
         """Watch it from now on."""
         self._ask("open")
+
+    def resources(self) -> FarUse:
+        """What the target used since the last call."""
+        return self._told(FarUse, "resources")
 
     def begin(self, *, waits: bool) -> None:
         """A span begins."""
@@ -183,6 +189,10 @@ class FarHost:
             ) from error
 
     def _ask(self, word: str, **given: Any) -> Any:
+        with self._asking:
+            return self._answered(word, given)
+
+    def _answered(self, word: str, given: Mapping[str, Any]) -> Any:
         self._until = time.monotonic() + _ANSWERS_WITHIN
         self._send(framed({"ask": word, "with": given}))
         try:

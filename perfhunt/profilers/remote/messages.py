@@ -65,15 +65,23 @@ class PackedInstants:
 
 
 @dataclass(frozen=True, slots=True)
+class FarUse:
+    """What the target used since the last question, and what its sockets held meanwhile, by the
+    clock there.
+    """
+
+    resources: Resources
+    unread: tuple[tuple[Seconds, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FarSpan:
     """What was captured there between two words of ours."""
 
-    resources: Resources
-    states: States | None
+    states: States
     instants: PackedInstants | None
     peers: tuple[Peer, ...] | None
     losses: tuple[Loss, ...]
-    unread: tuple[tuple[Seconds, int], ...]
 
 
 def packed(series: Instants) -> PackedInstants:
