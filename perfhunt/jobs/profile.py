@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import files_of, read_evidence
@@ -34,11 +32,10 @@ from perfhunt.profilers.remote.probes import FarProbes
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
 from perfhunt.target.address import beside, local_url
-from perfhunt.target.code.sources import sources
+from perfhunt.target.code.sources import SourceTexts, sources
 from perfhunt.target.find import find_target
 from perfhunt.version import __version__
 
-Texts: TypeAlias = Callable[[TargetProcess, Collection[str]], Mapping[str, str]]
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
 )
@@ -89,7 +86,7 @@ def _profiled_there(request: ProfileRequest, far: FarHost) -> Run:
     directory, began = RunDirectory.create(request.store, start), time.monotonic()
     with closing(FarProbes(far, there, ProfilePolicy.REQUIRED)) as probes:
         span = span_of(probes, request.seconds)
-        run = diagnosed(start, span, target, lambda _, files: far.sources(files))
+        run = diagnosed(start, span, target, probes.sources)
     again = f"perfhunt doctor --pid {target.root} --exec-prefix {shlex.quote(request.exec_prefix)}"
     run = replace(run, seconds=time.monotonic() - began, next_step=f"What is seen there: {again}")
     run, place = keep_run(directory, run)
@@ -143,7 +140,7 @@ def span_of(probes: LiveProbes | FarProbes, seconds: int) -> Span:
     )
 
 
-def diagnosed(start: Run, span: Span, target: TargetProcess, texts: Texts = sources) -> Run:
+def diagnosed(start: Run, span: Span, target: TargetProcess, texts: SourceTexts = sources) -> Run:
     """The run with what the span shows: ranked functions, the class of bottleneck, no knee. `texts`
     gives those of the target's files.
     """

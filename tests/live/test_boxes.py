@@ -20,7 +20,7 @@ import pytest
 from perfhunt.target.code.sources import text_of
 from perfhunt.target.proc.namespaces import in_network_of
 from perfhunt.target.process import process_of
-from tests.live.boxes import SERVICES, Box, box
+from tests.live.boxes import SERVICES, box
 from tests.live.running import question, run_json
 
 pytestmark = pytest.mark.live
@@ -36,13 +36,13 @@ def perfhunt(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def visited(there: Box) -> Iterator[None]:
+def visited(pid: int, port: int) -> Iterator[None]:
     """Clients in the container's own network, until the block ends."""
     over = threading.Event()
 
     def visit() -> None:
-        with in_network_of(there.pid):
-            link = http.client.HTTPConnection("127.0.0.1", there.port)
+        with in_network_of(pid):
+            link = http.client.HTTPConnection("127.0.0.1", port)
             while not over.is_set():
                 link.request("GET", "/")
                 assert link.getresponse().read() == b"ok\n"
@@ -60,7 +60,7 @@ def visited(there: Box) -> Iterator[None]:
 
 @pytest.mark.parametrize("users", [False, True], ids=["", "users"])
 def test_a_profile_names_the_function_that_all_wait_in(tmp_path: Path, users: bool) -> None:
-    with box(SERVICES / "threaded.py", users=users) as there, visited(there):
+    with box(SERVICES / "threaded.py", users=users) as there, visited(there.pid, there.port):
         done = perfhunt(tmp_path, "profile", "--pid", str(there.pid), "--seconds", "4")
         assert done.returncode == 0, done.stderr
     run = run_json(tmp_path)

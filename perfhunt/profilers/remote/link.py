@@ -180,7 +180,9 @@ class FarHost:
         return visible(lines[-1])[:200] if lines else ""
 
     def _told(self, kind: type[_Told], word: str, **given: Any) -> _Told:
-        answer = self._ask(word, **given)
+        return self._read_as(kind, self._ask(word, **given))
+
+    def _read_as(self, kind: type[_Told], answer: Any) -> _Told:
         try:
             return from_plain(kind, answer, "its answer")
         except PlainError as error:
@@ -204,7 +206,7 @@ class FarHost:
             said = self._last_words()
             raise AttachFailed(f"the line through {self.prefix} ended{f': {said}' if said else ''}")
         if "error" in answer:
-            kind, message, hint = map(str, answer["error"])
+            kind, message, hint = self._read_as(tuple[str, str, str], answer["error"])
             refused = TargetNotFound if kind == "TargetNotFound" else AttachFailed
             raise refused(visible(message), visible(hint))
         return answer["answer"]

@@ -6,9 +6,9 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.run import Process, TargetProcess
@@ -16,6 +16,8 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import seen_from_here
 
+# Gives the texts of a target's own files, by path, of those that it is asked for.
+SourceTexts: TypeAlias = Callable[[TargetProcess, Collection[str]], Mapping[str, str]]
 # Nobody writes a longer file by hand, and a generated one says nothing of loops.
 LONGEST: Bytes = 2_000_000
 # What a zip raises that is damaged, encrypted, packed in a way that is not known, or made to harm.
