@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.profilers.cpython.contained import Container
 from perfhunt.target.code.sources import text_of
 from perfhunt.target.proc.namespaces import in_network_of
 from perfhunt.target.process import process_of
@@ -106,6 +107,24 @@ def test_a_port_of_a_container_is_found_without_its_pid(tmp_path: Path) -> None:
         written = (tmp_path / "perfhunt.toml").read_text()
     assert f"for pid {there.pid}" in done.stdout
     assert f'url = "http://127.0.0.1:{there.port}"' in written
+
+
+@pytest.mark.beside
+@pytest.mark.parametrize("users", [False, True], ids=["", "users"])
+def test_what_is_run_of_a_container_stays_in_it_and_may_do_nothing(users: bool) -> None:
+    tell = "print(open('/proc/self/status').read())"
+    with box(SERVICES / "threaded.py", users=users) as there:
+        container = Container.of(there.pid)
+        assert container is not None
+        words = [os.readlink(f"/proc/{there.pid}/exe"), "-I", "-S", "-c", tell]
+        exe, libraries = f"/proc/{there.pid}/exe", "/opt/python/lib"
+        with container.start(words, exe, (os.geteuid(), os.getegid()), libraries) as running:
+            said, _ = running.communicate(timeout=20)
+    status = dict(line.split(":\t", 1) for line in said.decode().splitlines() if ":\t" in line)
+    assert status["Name"].startswith("python")
+    assert [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")] == [0, 0, 0]
+    assert status["NoNewPrivs"] == "1"
+    assert len(status["NSpid"].split()) == 1 and int(status["Pid"]) < 100  # in its own numbers
 
 
 @pytest.mark.beside
