@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from perfhunt.model.latency import Latency, RouteFailure, TaskTime
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds, Share
 
-# As in `latency`.
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # As in `latency`.
     import numpy as np
     from numpy.typing import NDArray
 
@@ -97,9 +96,7 @@ def arrivals(
 
 
 def mix(seed: int, n: int, weights: Sequence[float]) -> NDArray[np.uint16]:
-    """Which endpoint each of n arrivals asks for: indices into `weights`, drawn in proportion to
-    them; shape (n,).
-    """
+    """Indices into `weights` of what each of n arrivals asks for, in proportion; shape (n,)."""
     import numpy as np
 
     share = np.asarray(weights, dtype=np.float64)
@@ -108,9 +105,7 @@ def mix(seed: int, n: int, weights: Sequence[float]) -> NDArray[np.uint16]:
 
 def feed_rows(seed: int, n: int, rows: int) -> NDArray[np.uint32]:
     """Which feed row fills each of n arrivals: uniform with replacement; shape (n,)."""
-    import numpy as np
-
-    return _stream(seed, _FEED).integers(0, rows, size=n, dtype=np.uint32)
+    return _stream(seed, _FEED).integers(0, rows, size=n, dtype="uint32")
 
 
 @dataclass(frozen=True, slots=True)

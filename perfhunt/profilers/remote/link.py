@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 
 from perfhunt.errors import AttachFailed, TargetNotFound, Unreadable
@@ -65,11 +65,10 @@ class FarHost:
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._until = 0.0
         self._asking = threading.Lock()
-        try:
+        with ExitStack() as failed:
+            failed.callback(self.close)
             self._begin()
-        except BaseException:
-            self.close()
-            raise
+            failed.pop_all()
 
     def __enter__(self) -> FarHost:
         return self

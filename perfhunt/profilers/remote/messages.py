@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from perfhunt.errors import Unreadable
 from perfhunt.model.profile import Frame, Instant, Instants, Loss, Stack, ThreadSample
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import Peer, States
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
 
@@ -171,7 +171,7 @@ def plain(value: object) -> Any:
 
 def framed(value: object) -> bytes:
     """A value as it is sent: its length, then its JSON."""
-    written = json.dumps(plain(value), separators=(",", ":")).encode()
+    written = json_text(plain(value), separators=(",", ":")).encode()
     return _LENGTH.pack(len(written)) + written
 
 

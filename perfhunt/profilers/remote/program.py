@@ -42,6 +42,7 @@ os.dup2(2, 1)
 sys.path.insert(0, "/proc/self/fd/%d" % _held)
 from perfhunt.profilers.remote.far import main
 main(0, _told)
+os._exit(0)
 """
 
 
