@@ -25,7 +25,7 @@ MARKER = "owner.json"
 LOCK = "owner.lock"
 UNPACKING = ".unpack-"  # how the name of a directory begins that a pack is read into
 # Directories that are out of sight until they are whole.
-_MAKING = re.compile(rf"{re.escape(UNPACKING)}[0-9a-f]+|\..+{re.escape(PARTIAL)}")
+_MAKING = re.compile(rf"\{UNPACKING}[0-9a-f]+|\..+\{PARTIAL}")
 _OURS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
