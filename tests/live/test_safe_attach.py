@@ -1,5 +1,6 @@
-"""What is left of a look when perfhunt is killed in the middle of it, for every way to look: nothing
-of ours runs, no thread of the target is stopped or traced, and no door or recording is open.
+"""What is left of a look when perfhunt is killed in the middle of it, for every way to look:
+nothing of ours runs, no thread of the target is stopped or traced, and no door or recording is
+open.
 """
 
 import http.client
