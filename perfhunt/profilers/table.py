@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker, several_interpreters
+from perfhunt.profilers.cpython.sampler import CpythonSampler
 from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.profiler import JvmProfiler
 from perfhunt.profilers.node.profiler import NodeProfiler
@@ -17,6 +18,7 @@ from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 
 _ALL: tuple[Profiler, ...] = (
     PySpyProfiler(several_interpreters),
+    CpythonSampler(),
     PerfProfiler(),
     NodeProfiler(),
     GoProfiler(),

@@ -41,7 +41,9 @@ _SUBINTERPRETERS = (
 # The first version that notes which thread runs code in a subinterpreter; before, it is the thread
 # that made the interpreter, unless each has a state of its own there.
 _NUMBERED = (3, 13)
-_UNNUMBERED = "what a thread of the main interpreter runs in a subinterpreter is not told before 3.13"
+_UNNUMBERED = (
+    "what a thread of the main interpreter runs in a subinterpreter is not told before 3.13"
+)
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 

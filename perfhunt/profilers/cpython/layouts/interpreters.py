@@ -23,7 +23,7 @@ class InterpreterSearch(OffsetSearch):
         runtime = self.facts["runtime"]
         if len(every) < _SEVERAL:
             return None
-        # The newest is beside the main one in the runtime (pycore_runtime.h, struct pyinterpreters).
+        # The newest stands beside the main one (pycore_runtime.h, struct pyinterpreters).
         words = dict(self.words(runtime, RUNTIME))
         heads = [
             at for at, word in words.items() if word == every[0] and words.get(at + WORD) == main
