@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from perfhunt.errors import AttachFailed
-from perfhunt.profilers.cpython.looks import CpythonLooker
+from perfhunt.profilers.cpython.looks import CpythonLooker, several_interpreters
+from perfhunt.profilers.cpython.sampler import CpythonSampler
 from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.profiler import JvmProfiler
 from perfhunt.profilers.node.profiler import NodeProfiler
@@ -16,7 +17,8 @@ from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 
 _ALL: tuple[Profiler, ...] = (
-    PySpyProfiler(),
+    PySpyProfiler(several_interpreters),
+    CpythonSampler(),
     PerfProfiler(),
     NodeProfiler(),
     GoProfiler(),
