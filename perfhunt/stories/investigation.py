@@ -38,6 +38,7 @@ from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
 from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.inside.look import InsideLook
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question, RampMode
@@ -76,6 +77,10 @@ SEARCHED = (
 )
 
 
+# What to look at from inside, and what the diagnosis is then.
+LookInside = Callable[[PerSecond, Diagnosis], tuple[tuple[InsideLook, ...], Diagnosis]]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a user may change about an investigation besides its question."""
@@ -87,6 +92,8 @@ class Options:
     resume: Run | None = None
     # How long to hold a share of the knee afterwards; None: not at all.
     soak: Seconds | None = None
+    # Looks from inside, once all else is measured: at a share of the rate that was held.
+    inside: LookInside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,10 @@ def _investigated(question: Question, lab: Lab, options: Options) -> Run:
     diagnosis = explain(lab, floor, climb, held, options=options)
     if above := hold_above(question, lab, climb, held, diagnosis):
         diagnosis = explain(lab, floor, climb, held, above, options)
+    if options.inside is not None:
+        lab.probes.close()  # What is looked into is another life of the service.
+        looks, diagnosis = options.inside(held.rate, diagnosis)
+        lab.start = replace(lab.start, inside=looks)
     return lab.finish(
         floor=floor.trial,
         climb=climb,

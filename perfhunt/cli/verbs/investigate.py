@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from perfhunt.cli.options import (
     STORE,
     AllowBusyOption,
@@ -9,6 +11,7 @@ from perfhunt.cli.options import (
     BindOption,
     EngineOption,
     ExitZeroOption,
+    InsideOption,
     JsonOption,
     OpenTargetOption,
     PidOption,
@@ -32,6 +35,7 @@ from perfhunt.cli.options import (
 
 
 def investigate(
+    context: typer.Context,
     pid: PidOption = None,
     port: PortOption = None,
     url: UrlOption = None,
@@ -47,6 +51,7 @@ def investigate(
     open_target: OpenTargetOption = False,
     warm_up: WarmUpOption = False,
     soak: SoakOption = None,
+    inside: InsideOption = None,
     resume: ResumeOption = None,
     allow_busy: AllowBusyOption = False,
     trust_repository: TrustOption = False,
@@ -57,13 +62,18 @@ def investigate(
     wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Find the knee, profile there, say what stops it. Exit 0: SLO met; 99: missed; 91: unknown."""
+    """Find the knee, profile there, say what stops it. With -- COMMAND the service is started for
+    that, on $PORT or where the test file aims, and ended with it. Exit 0: SLO met; 99: missed; 91:
+    unknown.
+    """
     from perfhunt.cli import advisory, console
     from perfhunt.cli.view import results, watchers
     from perfhunt.jobs.investigate import run_investigation
     from perfhunt.jobs.request import InvestigateRequest, duration_of, profile_policy
 
     request = InvestigateRequest(
+        command=tuple(context.obj or ()),
+        inside=tuple(inside or ()),
         pid=pid,
         port=port,
         url=url,
