@@ -54,8 +54,7 @@ def require_one_target(
         raise UsageError(
             f"--with {inside[0]} needs a service that is started under it: nothing can bring it"
             " into one that runs",
-            "Give its command: perfhunt investigate --with "
-            f"{inside[0]} -- COMMAND",
+            f"Give its command: perfhunt investigate --with {inside[0]} -- COMMAND",
         )
 
 

@@ -6,12 +6,14 @@ Nothing that is measured here counts for the knee, or for any other number of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
+from perfhunt.lab import Lab
 from perfhunt.model.inside.look import InsideLook
 from perfhunt.model.question import Question
 from perfhunt.model.run import Began, EventWatcher, Noted, TargetProcess, unwatched
@@ -40,6 +42,20 @@ class LaunchedLife(StartedVersion, Protocol):
         """What was found of it, once it is ready."""
 
 
+# Looks at the service at a share of a rate; gives them, and the diagnosis with what they add.
+LookInside: TypeAlias = Callable[[PerSecond, Diagnosis], tuple[tuple[InsideLook, ...], Diagnosis]]
+
+
+def seen_inside(lab: Lab, rate: PerSecond, diagnosis: Diagnosis, look: LookInside) -> Diagnosis:
+    """The diagnosis once the looks are taken, which are in the lab's run then. The life of the
+    service that was measured ends with them.
+    """
+    lab.probes.close()
+    looks, diagnosis = look(rate, diagnosis)
+    lab.start = replace(lab.start, inside=looks)
+    return diagnosis
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """The trials of one life of the service."""
@@ -47,8 +63,9 @@ class _Held:
     trials: tuple[Trial, ...]
 
     @property
-    def completed(self) -> int:
-        return sum(trial.completed for trial in self.trials)
+    def completed(self) -> float:
+        """Requests answered, those of the time that the trials settled in too."""
+        return sum(trial.completed * trial.seconds for trial in self.trials)
 
     @property
     def seconds(self) -> Seconds:

@@ -38,7 +38,6 @@ from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
 from perfhunt.model.finding import ProbeEffect
-from perfhunt.model.inside.look import InsideLook
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question, RampMode
@@ -46,6 +45,7 @@ from perfhunt.model.run import Application, Began, Noted, Run
 from perfhunt.model.text.error_words import refused_by_the_system
 from perfhunt.model.trial import FITTED_PHASES, Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
+from perfhunt.stories.inside_looks import LookInside, seen_inside
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
 from perfhunt.stories.source_texts import with_sources
 
@@ -77,10 +77,6 @@ SEARCHED = (
 )
 
 
-# What to look at from inside, and what the diagnosis is then.
-LookInside = Callable[[PerSecond, Diagnosis], tuple[tuple[InsideLook, ...], Diagnosis]]
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a user may change about an investigation besides its question."""
@@ -90,9 +86,8 @@ class Options:
     warm_up: bool = False
     # An interrupted run of the same question, whose search is gone on with.
     resume: Run | None = None
-    # How long to hold a share of the knee afterwards; None: not at all.
-    soak: Seconds | None = None
-    # Looks from inside, once all else is measured: at a share of the rate that was held.
+    soak: Seconds | None = None  # how long to hold a share of the knee afterwards
+    # Once all else is measured: looks from inside, at a share of the rate that was held.
     inside: LookInside | None = None
 
 
@@ -156,9 +151,7 @@ def _investigated(question: Question, lab: Lab, options: Options) -> Run:
     if above := hold_above(question, lab, climb, held, diagnosis):
         diagnosis = explain(lab, floor, climb, held, above, options)
     if options.inside is not None:
-        lab.probes.close()  # What is looked into is another life of the service.
-        looks, diagnosis = options.inside(held.rate, diagnosis)
-        lab.start = replace(lab.start, inside=looks)
+        diagnosis = seen_inside(lab, held.rate, diagnosis, options.inside)
     return lab.finish(
         floor=floor.trial,
         climb=climb,

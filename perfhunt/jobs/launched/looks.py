@@ -42,7 +42,9 @@ def tools_asked(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name != AUTO and name not in INSIDE:
             known = ", ".join([*INSIDE, AUTO])
-            raise UsageError(f"--with {name} is none of {known}", "docs/launched.md has what each sees.")
+            raise UsageError(
+                f"--with {name} is none of {known}", "docs/launched.md has what each sees."
+            )
     return tuple(dict.fromkeys(names))
 
 

@@ -108,6 +108,7 @@ def answers_at(url: str, patience: Seconds) -> bool:
 
 
 def _connected(url: str) -> socket.socket | None:
+    at: str | tuple[str, int]
     if path := socket_path(url):
         family, at = socket.AF_UNIX, path
     else:
@@ -248,4 +249,3 @@ def launched(
             yield service
         finally:
             service.close()
-

@@ -35,7 +35,8 @@ class LineUse:
     """What one line of the target's code was seen to use; None: not looked at, or not to be
     believed.
 
-    `python`, `native` and `system` are shares of the CPU time that the tool saw; `allocated` and
+    `python`, `native` and `system` are shares of the time that the tool saw in lines of this code,
+    where `system` is also what they waited for; `allocated` and
     `copied` are bytes per second. `held` are the bytes allocated there that were added, and not
     given back, in each window of equal length; `leak`: they grew in every one. `running` and
     `awaiting` are seconds of a request.
@@ -53,6 +54,11 @@ class LineUse:
     leak: bool = False
     running: Seconds | None = None
     awaiting: Seconds | None = None
+
+    @property
+    def cpu(self) -> Share:
+        """All of its shares; 0 where nobody looked."""
+        return (self.python or 0.0) + (self.native or 0.0) + (self.system or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

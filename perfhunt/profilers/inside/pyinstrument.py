@@ -18,7 +18,7 @@ import msgspec
 from perfhunt.analysis.blame.frames import MODULE, Code
 from perfhunt.errors import AttachFailed
 from perfhunt.model.inside.look import InsideTool, LineUse, RequestTime
-from perfhunt.model.profile import Stack
+from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.profiles.readers.pyinstrument import read_recorded
 from perfhunt.model.run import Application, TargetProcess
 from perfhunt.model.text.escaping import json_text
@@ -28,6 +28,7 @@ from perfhunt.profilers.inside.talk import ask, with_agent
 from perfhunt.profilers.inside.tool import Sight
 from perfhunt.target.launch import ServiceCommand
 
+_AWAITED = (Frame(sitecustomize.AWAIT),)  # as the reader has it
 _FEWEST = 5  # requests followed, below which their mean says little
 _MOST = 40  # functions told, the costliest first
 
@@ -49,8 +50,8 @@ class _Spent:
 class PyinstrumentProfiler:
     """Watches requests from inside, at pyinstrument's own interval."""
 
-    name: ClassVar = InsideTool.PYINSTRUMENT
-    help: ClassVar = "where a request's time goes, awaits among it"
+    name: ClassVar[InsideTool] = InsideTool.PYINSTRUMENT
+    help: ClassVar[str] = "where a request's time goes, awaits among it"
     share: ClassVar[Share] = 0.5  # code of many small calls takes 1.3 times as long under it
     windows: ClassVar[int] = 1
     grace: ClassVar[Seconds] = 3.0
@@ -92,12 +93,10 @@ class PyinstrumentProfiler:
         except msgspec.ValidationError as error:
             raise AttachFailed(f"what pyinstrument saw cannot be read: {error}") from error
 
-    def sight(self, completed: int, seconds: Seconds) -> Sight:
+    def sight(self, completed: float, seconds: Seconds) -> Sight:
         """The functions of the application, and the kind of task that requests are, if any."""
         kinds = _by_kind(self._answers)
-        code = Code.of(
-            [stack for stacks in kinds.values() for stack in stacks], self._application
-        )
+        code = Code.of([stack for stacks in kinds.values() for stack in stacks], self._application)
         request = _request(self._answers, kinds, code)
         if request is not None:
             lines = _lines(kinds[request.function], code, request.n)
@@ -106,7 +105,8 @@ class PyinstrumentProfiler:
         dropped = sum(answer.dropped for answer in self._answers)
         notes = (f"{dropped:.1f} s of stacks were too many to keep",) if dropped else ()
         missing = "" if lines else "no request was seen in code of the application"
-        return Sight(lines, request, missing, notes, _session(self._answers, seconds))
+        kind = request.function if request is not None else ""
+        return Sight(lines, request, missing, notes, _session(self._answers, kind, seconds))
 
 
 def _by_kind(answers: Iterable[_Answer]) -> dict[str, dict[Stack, Seconds]]:
@@ -141,11 +141,11 @@ def _request(
     return RequestTime(kind, n, ended[kind][1] / n)
 
 
-def _lines(stacks: Mapping[Stack, Seconds], code: Code, n: int) -> tuple[LineUse, ...]:
+def _lines(stacks: Mapping[Stack, Seconds], code: Code, n: float) -> tuple[LineUse, ...]:
     """Seconds of one of `n` requests by the deepest function of the application."""
     spent: dict[tuple[str, str, int | None], _Spent] = {}
     for stack, seconds in stacks.items():
-        awaited = stack[-1].function == sitecustomize.AWAIT
+        awaited = stack[-1:] == _AWAITED
         owner = code.owner(stack[:-1] if awaited else stack)
         # What a module does at its top level is to start the service, and to wait for its end.
         if owner is None or not owner.is_app or owner.frame.function == MODULE:
@@ -159,17 +159,17 @@ def _lines(stacks: Mapping[Stack, Seconds], code: Code, n: int) -> tuple[LineUse
         )
     ranked = sorted(spent.items(), key=lambda item: -(item[1].working + item[1].awaiting))
     return tuple(
-        LineUse(
-            file=file, line=line, function=name, running=each.working, awaiting=each.awaiting
-        )
+        LineUse(file=file, line=line, function=name, running=each.working, awaiting=each.awaiting)
         for (file, name, line), each in ranked[:_MOST]
     )
 
 
-def _session(answers: Iterable[_Answer], seconds: Seconds) -> bytes:
-    """What was seen as a session of pyinstrument's, for its own `--load` and for `flamegraph`."""
+def _session(answers: Iterable[_Answer], kind: str, seconds: Seconds) -> bytes:
+    """What was seen of tasks of a kind ("": of threads), as a session of pyinstrument's, for its
+    own `--load` and for `flamegraph`.
+    """
     records: list[Any] = [
-        [frames, spent] for answer in answers for _, frames, spent in answer.stacks
+        [frames, spent] for answer in answers for own, frames, spent in answer.stacks if own == kind
     ]
     session = {
         "frame_records": records,

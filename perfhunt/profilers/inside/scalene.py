@@ -32,8 +32,8 @@ _OUT = "scalene.json"
 class ScaleneProfiler:
     """Starts the service as `python -m scalene run`."""
 
-    name: ClassVar = InsideTool.SCALENE
-    help: ClassVar = "CPU of each line (Python, native, system), what it allocates and copies"
+    name: ClassVar[InsideTool] = InsideTool.SCALENE
+    help: ClassVar[str] = "CPU of each line (Python, native, system), what it allocates and copies"
     share: ClassVar[Share] = 0.5  # a loop of plain Python takes 1.7 times as long under it
     windows: ClassVar[int] = 1
     grace: ClassVar[Seconds] = 30.0  # it writes its file when the service is told to end
@@ -76,7 +76,7 @@ class ScaleneProfiler:
         every = [now.cpu for pid in self._pids if (now := stat(pid))]
         return sum(mains), sum(every)
 
-    def sight(self, completed: int, seconds: Seconds) -> Sight:
+    def sight(self, completed: float, seconds: Seconds) -> Sight:
         """Its lines, where main threads did the work."""
         try:
             lines = scalene_lines(read_json(self._out))

@@ -11,6 +11,11 @@ from perfhunt.profilers.inside.scalene import ScaleneProfiler
 from perfhunt.profilers.inside.tool import InsideProfiler
 from perfhunt.profilers.inside.tracemalloc import TracemallocProfiler
 
+_ALL: tuple[type[InsideProfiler], ...] = (
+    ScaleneProfiler,
+    PyinstrumentProfiler,
+    TracemallocProfiler,
+)
 INSIDE: Mapping[InsideTool, type[InsideProfiler]] = MappingProxyType(
-    {tool.name: tool for tool in (ScaleneProfiler, PyinstrumentProfiler, TracemallocProfiler)}
+    {tool.name: tool for tool in _ALL}
 )

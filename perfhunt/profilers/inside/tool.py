@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from perfhunt.model.inside.look import InsideTool, LineUse, RequestTime
 from perfhunt.model.run import TargetProcess
@@ -31,11 +31,11 @@ class InsideProfiler(Protocol):
     Each method raises AttachFailed where the tool cannot do its work.
     """
 
-    name: InsideTool
-    help: str
-    share: Share  # of the rate held: what the service still takes under it
-    windows: int  # of the load, with a `mark` after each
-    grace: Seconds  # for the service to end in
+    name: ClassVar[InsideTool]
+    help: ClassVar[str]
+    share: ClassVar[Share]  # of the rate held: what the service still takes under it
+    windows: ClassVar[int]  # of the load, with a `mark` after each
+    grace: ClassVar[Seconds]  # for the service to end in
 
     def __init__(self, directory: Path) -> None:
         """`directory` is empty, and the tool's own."""
@@ -52,5 +52,5 @@ class InsideProfiler(Protocol):
     def take(self) -> None:
         """The load is off, and the service still lives."""
 
-    def sight(self, completed: int, seconds: Seconds) -> Sight:
+    def sight(self, completed: float, seconds: Seconds) -> Sight:
         """What was seen, once the service has ended: of so many requests in so many seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,8 +29,8 @@ _Rows = dict[tuple[str, int], int]  # file and line -> bytes held
 class TracemallocProfiler:
     """Watches memory from inside; every process of the service is added up."""
 
-    name: ClassVar = InsideTool.TRACEMALLOC
-    help: ClassVar = "which lines keep memory, more with every request"
+    name: ClassVar[InsideTool] = InsideTool.TRACEMALLOC
+    help: ClassVar[str] = "which lines keep memory, more with every request"
     share: ClassVar[Share] = 0.1  # a loop of plain Python takes 14 times as long under it
     windows: ClassVar[int] = 3
     grace: ClassVar[Seconds] = 3.0
@@ -53,7 +54,7 @@ class TracemallocProfiler:
     def take(self) -> None:
         """Nothing more: the last window was marked."""
 
-    def sight(self, completed: int, seconds: Seconds) -> Sight:
+    def sight(self, completed: float, seconds: Seconds) -> Sight:
         """The lines that keep most, and which of them do in every window."""
         lines = sorted(_growth(self._held), key=lambda line: -sum(line.held))
         missing = "" if lines else "no line kept memory that it had not before"
@@ -76,7 +77,7 @@ def _growth(held: Sequence[_Rows]) -> Iterable[LineUse]:
     places = {place for rows in held for place in rows}
     for place in places:
         levels = [0, *(rows.get(place, 0) for rows in held)]
-        grown = tuple(after - before for before, after in zip(levels, levels[1:], strict=False))
+        grown = tuple(after - before for before, after in pairwise(levels))
         if sum(grown) < _LEAST:
             continue
         file, line = place

@@ -194,9 +194,12 @@ CAUSES: dict[str, dict[str, str]] = {
         "file": "Its file.",
         "line": "The line; null where only the function is known.",
         "function": "The function around it; empty: not known.",
-        "python": "Share of the CPU seen that ran Python there, 0 to 1; null: not looked at.",
-        "native": "Share of the CPU seen that ran native code for it; null: not looked at.",
-        "system": "Share of the CPU seen that was system time for it; null: not looked at.",
+        "python": (
+            "Share of the time seen in lines of this code that ran Python there, 0 to 1; null: not"
+            " looked at."
+        ),
+        "native": "The same, that ran native code for it.",
+        "system": "The same, in the system or waiting.",
         "allocated": "Bytes per second allocated; null: not looked at.",
         "copied": "Bytes per second copied; null: not looked at.",
         "held": "Bytes allocated there that each window of load added and did not give back.",

@@ -79,18 +79,23 @@ def read_scalene(value: Any, asked: str = "") -> Profile:
 
 
 def scalene_lines(value: Any) -> tuple[LineUse, ...]:
-    """What each line used, the costliest of CPU first: shares of the CPU that scalene saw, bytes
-    per second allocated and copied. Raises ScaleneError, Unreadable.
+    """What each line used, the costliest first: shares of the time that scalene saw in any of its
+    lines, bytes per second allocated and copied. Raises ScaleneError, Unreadable.
     """
     read = shaped(value, _Scalene, _WHAT, ScaleneError)
     seconds = _number(read.elapsed_time_sec, "the time it took")
+    of_all = sum(
+        line.n_cpu_percent_python + line.n_cpu_percent_c + line.n_sys_percent
+        for source in read.files.values()
+        for line in source.lines
+    )
     lines = []
     for file, source in read.files.items():
         names = {function.lineno: function.line for function in source.functions}
         for line in source.lines:
             where = f"line {line.lineno} of {file[:80]}"
             parts = (line.n_cpu_percent_python, line.n_cpu_percent_c, line.n_sys_percent)
-            python, native, system = (_number(part, where) / 100 for part in parts)
+            python, native, system = (_number(part, where) / (of_all or 1.0) for part in parts)
             allocated = _number(line.n_malloc_mb, where) * _MIB
             copied = _number(line.n_copy_mb_s, where) * _MIB
             if python + native + system + allocated + copied <= 0:
@@ -107,11 +112,7 @@ def scalene_lines(value: Any) -> tuple[LineUse, ...]:
                     copied=copied,
                 )
             )
-    return tuple(sorted(lines, key=_cpu_of, reverse=True))
-
-
-def _cpu_of(line: LineUse) -> float:
-    return (line.python or 0.0) + (line.native or 0.0) + (line.system or 0.0)
+    return tuple(sorted(lines, key=lambda line: line.cpu, reverse=True))
 
 
 def _number(value: float, what: str) -> float:

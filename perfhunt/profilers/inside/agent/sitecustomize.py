@@ -6,6 +6,8 @@ Standard library only, and syntax of Python 3.7: it runs in the service's interp
 nothing here. A word is asked per connection: begin, mark, take; the answer is one JSON value.
 """
 
+from __future__ import annotations
+
 import _socket
 import _thread
 import contextlib
@@ -13,6 +15,22 @@ import json
 import os
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    import threading
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any, Protocol
+
+    class Answering(Protocol):
+        """What can be asked for its words."""
+
+        def begin(self) -> Any: ...
+        def mark(self) -> Any: ...
+        def take(self) -> Any: ...
+        def clear(self) -> None: ...
+
 
 DIRECTORY = "PERFHUNT_INSIDE"  # where the sockets are, one a process
 TOOL = "PERFHUNT_INSIDE_TOOL"
@@ -29,7 +47,7 @@ AWAIT = "[await]"
 class Calls:
     """The stacks of threads, and of one task of each kind, with the seconds they took."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         packages = os.environ.get(PACKAGES)
         try:
             import pyinstrument.stack_sampler as sampler
@@ -41,27 +59,28 @@ class Calls:
                 import pyinstrument.stack_sampler as sampler
             finally:
                 sys.path.remove(packages)
-        sampler.has_warned_about_timing_overhead = True
         self._sampler = sampler
         self._threads = 0
-        self._kinds = set()
+        self._kinds: set[str] = set()
+        self._began: float | None = None
         self.clear()
-        self._began = None
         self._watch_threads()
         self._watch_loops()
 
-    def clear(self):
-        self._stacks, self._tasks, self._dropped = {}, {}, 0
+    def clear(self) -> None:
+        self._stacks: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._tasks: dict[str, tuple[int, float]] = {}
+        self._dropped = 0.0
 
-    def begin(self):
+    def begin(self) -> Any:
         self.clear()
         self._began = time.perf_counter()
         return {}
 
-    def mark(self):
+    def mark(self) -> Any:
         return {}
 
-    def take(self):
+    def take(self) -> Any:
         stacks, tasks = dict(self._stacks), dict(self._tasks)
         dropped, self._began = self._dropped, None
         return {
@@ -70,7 +89,7 @@ class Calls:
             "dropped": dropped,
         }
 
-    def _add(self, kind, stack, spent):
+    def _add(self, kind: str, stack: Sequence[str], spent: float) -> None:
         if self._began is None:
             return
         spent = min(spent, time.perf_counter() - self._began)
@@ -80,23 +99,24 @@ class Calls:
         else:
             self._stacks[key] = self._stacks.get(key, 0.0) + spent
 
-    def _subscribe(self, target, in_task):
+    def _subscribe(self, target: Callable[..., None], in_task: bool) -> None:
         self._sampler.get_stack_sampler().subscribe(
             target=target, desired_interval=INTERVAL, use_async_context=in_task
         )
 
-    def _unsubscribe(self, target):
+    def _unsubscribe(self, target: Callable[..., None]) -> None:
         self._sampler.get_stack_sampler().unsubscribe(target)
 
-    def _of_thread(self, stack, spent, _):
+    def _of_thread(self, stack: list[str], spent: float, _: Any) -> None:
         self._add("", stack[1:], spent)
 
-    def _watch_threads(self):
+    def _watch_threads(self) -> None:
         import threading
 
-        whole = threading.Thread._bootstrap_inner
+        threads: Any = threading.Thread
+        whole = threads._bootstrap_inner
 
-        def watched(thread):
+        def watched(thread: threading.Thread) -> Any:
             if self._threads >= THREADS:
                 return whole(thread)
             self._threads += 1
@@ -107,22 +127,27 @@ class Calls:
                 self._threads -= 1
                 self._unsubscribe(self._of_thread)
 
-        threading.Thread._bootstrap_inner = watched
+        threads._bootstrap_inner = watched
         self._subscribe(self._of_thread, False)  # of the main thread
 
-    def _watch_loops(self):
+    def _watch_loops(self) -> None:
         import asyncio
 
-        running = asyncio._set_running_loop
+        events: Any = asyncio.events
+        loops: Any = asyncio
+        running = events._set_running_loop
 
-        def set_running(loop):
+        def set_running(loop: asyncio.AbstractEventLoop | None) -> None:
             if loop is not None and loop.get_task_factory() is None:
                 loop.set_task_factory(self._task)
             running(loop)
 
-        asyncio._set_running_loop = asyncio.events._set_running_loop = set_running
+        events._set_running_loop = set_running
+        loops._set_running_loop = set_running
 
-    def _task(self, loop, coroutine, **options):
+    def _task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
+    ) -> asyncio.Task[Any]:
         import asyncio
 
         kind = getattr(coroutine, "__qualname__", "")
@@ -131,17 +156,28 @@ class Calls:
             coroutine = self._watched(coroutine, kind)
         return asyncio.Task(coroutine, loop=loop, **options)
 
-    def _is_free(self, kind):
+    def _is_free(self, kind: str) -> bool:
         # A task that a watched one started is in its context, and seen with it.
         mine = self._sampler.active_profiler_context_var.get() is None
         return mine and kind not in self._kinds and len(self._kinds) < KINDS
 
-    async def _watched(self, coroutine, kind):
-        def seen(stack, spent, state):
-            if state is None or state.state == "in_context":
+    async def _watched(self, coroutine: Coroutine[Any, Any, Any], kind: str) -> Any:
+        late = 0.0  # of a loop without Python frames: told once it has gone on
+
+        def seen(stack: list[str], spent: float, state: Any) -> None:
+            nonlocal late
+            if state is not None and state.state == "out_of_context_awaited":
+                self._add(kind, [*below(state.info), AWAIT], late + spent)
+            elif state is not None and state.state != "in_context":
+                return
+            elif not any(__file__ in frame for frame in stack):
+                late += spent
+                return
+            else:
                 self._add(kind, below(stack), spent)
-            elif state.state == "out_of_context_awaited":
-                self._add(kind, below(state.info) + [AWAIT], spent)
+                if late:
+                    self._add(kind, [*below(stack), AWAIT], late)
+            late = 0.0
 
         began = time.perf_counter()
         self._subscribe(seen, True)
@@ -156,7 +192,7 @@ class Calls:
                 self._tasks[kind] = n + 1, spent + time.perf_counter() - began
 
 
-def below(stack):
+def below(stack: Sequence[str]) -> list[str]:
     """The frames of a task, without those of its loop, and of this file, above them."""
     last = max((i for i, frame in enumerate(stack) if __file__ in frame), default=-1)
     return list(stack[last + 1 :])
@@ -165,7 +201,7 @@ def below(stack):
 class Memory:
     """Bytes that were allocated since the beginning and are still held, by place."""
 
-    def begin(self):
+    def begin(self) -> Any:
         import gc
         import tracemalloc
 
@@ -173,7 +209,7 @@ class Memory:
         tracemalloc.start(FRAMES)
         return {}
 
-    def mark(self):
+    def mark(self) -> Any:
         import gc
         import tracemalloc
 
@@ -186,21 +222,21 @@ class Memory:
         rows = taken.statistics("traceback")[:LINES]
         return [[[[f.filename, f.lineno] for f in row.traceback], row.size] for row in rows]
 
-    def take(self):
+    def take(self) -> Any:
         import tracemalloc
 
         rows = self.mark()
         tracemalloc.stop()
         return rows
 
-    def clear(self):
-        pass
+    def clear(self) -> None:
+        """Nothing is kept here."""
 
 
-def serve(place, tool):
+def serve(place: str, tool: Answering) -> None:
     """Answer on the socket of this process, for ever, in a thread of its own."""
-    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    listener.bind(os.path.join(place, "%d.sock" % os.getpid()))
+    listener: Any = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    listener.bind(os.path.join(place, f"{os.getpid()}.sock"))
     listener.listen(4)
     while True:
         number, _ = listener._accept()
@@ -211,16 +247,16 @@ def serve(place, tool):
             while answer:
                 answer = answer[line.send(answer) :]
         except Exception as error:
-            sys.stderr.write("perfhunt: %r\n" % error)
+            sys.stderr.write(f"perfhunt: {error!r}\n")
         finally:
             line.close()
 
 
-def start(place, name):
+def start(place: str, name: str) -> None:
     """Begin to watch this process, and what forks from it."""
-    tool = Calls() if name == "pyinstrument" else Memory()
+    tool: Answering = Calls() if name == "pyinstrument" else Memory()
 
-    def again():
+    def again() -> None:
         tool.clear()
         _thread.start_new_thread(serve, (place, tool))
 
@@ -228,15 +264,16 @@ def start(place, name):
     _thread.start_new_thread(serve, (place, tool))
 
 
-def hand_over():
+def hand_over() -> None:
     """Import the `sitecustomize` that this one stands before, if there is one."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
     own = sys.modules.pop("sitecustomize", None)
     try:
-        import sitecustomize  # noqa: F401
+        __import__("sitecustomize")
     except ImportError:
-        sys.modules["sitecustomize"] = own
+        if own is not None:
+            sys.modules["sitecustomize"] = own
 
 
 if os.environ.get(DIRECTORY) and __name__ == "sitecustomize":
@@ -244,4 +281,4 @@ if os.environ.get(DIRECTORY) and __name__ == "sitecustomize":
     try:
         start(os.environ[DIRECTORY], os.environ[TOOL])
     except Exception as error:
-        sys.stderr.write("perfhunt: %s cannot look here: %r\n" % (os.environ[TOOL], error))
+        sys.stderr.write(f"perfhunt: {os.environ[TOOL]} cannot look here: {error!r}\n")
