@@ -135,8 +135,10 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         peers={SpanName.KNEE: span.peers} if span.peers is not None else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
     )
+    again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+    if start.launched is not None:  # it has ended when this is read
+        again = "perfhunt investigate -- COMMAND, with a test file"
     if is_idle(span):
-        again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
         return replace(
             run,
             cautions=(_IDLE, *loss_cautions(span)),
@@ -147,7 +149,5 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
         cautions=(_PER_SECOND, *loss_cautions(span)),
-        next_step=(
-            f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
-        ),
+        next_step=again,
     )
