@@ -6,47 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import EvidenceKind, Instant, Instants, Loss, ThreadSample
 from perfhunt.model.units import Seconds, Share
-from perfhunt.profilers.cpython.looks import CpythonLooker
-from perfhunt.profilers.py_spy.instants import DumpLooker
+from perfhunt.profilers.profiler import Looker, LookerMaker
 from perfhunt.profilers.release import capture_targets, release
+from perfhunt.target.proc.process import running_program
 from perfhunt.target.proc.tree import working_pids
 
-_RUNTIME = "cpython"
 _GIVE_UP = 10  # failed looks in a row, with none that worked
 _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
-
-
-class Looker(Protocol):
-    """Looks at one process. `cpu` is what that cost so far beside the caller's own thread;
-    `rate_hz` and `cost_limit` (of one core) say how often it is worth to, `enough_hz` how often is
-    enough. `seen` counts the threads that the interpreter knew, `unmatched` those of them that
-    /proc did not. `unseen` is what of the process is not read, and why, as a clause; "" for none.
-    """
-
-    cpu: Seconds
-    rate_hz: float
-    enough_hz: float
-    cost_limit: Share
-    seen: int
-    unmatched: int
-
-    @property
-    def unseen(self) -> str:
-        """See the class."""
-        ...
-
-    def look(self) -> list[ThreadSample]:
-        """Every thread now. Raises AttachFailed when it cannot be told."""
-        ...
-
-    def close(self) -> None:
-        """Let the process go. Idempotent."""
-        ...
 
 
 def _first_look(looker: Looker) -> Seconds:
@@ -59,26 +29,12 @@ def _first_look(looker: Looker) -> Seconds:
     return looker.cpu + time.thread_time() - began
 
 
-def can_be_looked_at(runtime: str) -> bool:
-    """Whether the stacks of all threads of that runtime can be read."""
-    return runtime == _RUNTIME
-
-
-def looker_for(pid: int) -> tuple[Looker, str]:
-    """(the best way to look at a process, why it is not a better one). Raises AttachFailed when
-    there is none.
-    """
-    try:
-        return CpythonLooker(pid), ""
-    except AttachFailed as failed:
-        return DumpLooker(pid), failed.message
-
-
 class InstantsCapture:
     """A series of instants being taken, in a thread of the controller; begins when made.
 
-    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since
-    the run began. The rate is lowered until looking costs no more than it may.
+    `pids` are the workers, `make` how they are looked at; with `root` their replacements are
+    followed. `clock` gives seconds since the run began. The rate is lowered until looking costs no
+    more than it may.
     """
 
     def __init__(
@@ -87,13 +43,14 @@ class InstantsCapture:
         seconds: Seconds,
         clock: Callable[[], Seconds] = time.monotonic,
         *,
+        make: LookerMaker,
         root: int = 0,
-        looker: Callable[[int], tuple[Looker, str]] = looker_for,
     ) -> None:
         """Raises AttachFailed when none of the processes can be looked at."""
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
-        self._make = looker
+        self._make = make
         self._lookers: dict[int, Looker] = {}
+        self._programs: dict[int, object] = {}  # that each of them was made for
         self._every: list[Looker] = []  # those of ended processes as well
         self._looks = 0
         self._notes: dict[str, None] = {}
@@ -182,11 +139,16 @@ class InstantsCapture:
                 self._notes[note] = None
 
     def _meet(self, pids: Sequence[int]) -> None:
-        """Look at these from now on, and no longer at those that are not among them."""
-        for pid in self._lookers.keys() - set(pids):
-            self._lookers.pop(pid).close()
+        """Look at these from now on, as the programs that they run now, and no longer at those that
+        are not among them.
+        """
+        now = {pid: running_program(pid) for pid in pids}
+        for pid in list(self._lookers):
+            if pid not in now or now[pid] != self._programs[pid]:
+                self._lookers.pop(pid).close()
         for pid in pids:
             if pid not in self._lookers:
+                self._programs[pid] = now[pid]
                 try:
                     looker, why = self._make(pid)
                 except AttachFailed as failed:
@@ -196,7 +158,7 @@ class InstantsCapture:
                 self._lookers[pid] = looker
                 self._every.append(looker)
                 if why:
-                    self._notes[f"{why}: threads were looked at by py-spy's dumps"] = None
+                    self._notes[why] = None
 
     def _take(self) -> Seconds:
         """Look once; how long to wait until the next look."""
