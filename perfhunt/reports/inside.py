@@ -4,8 +4,9 @@ kept, and what each tool cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
+from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.model.finding import Finding
 from perfhunt.model.inside.look import InsideLook, InsideTool, LineUse
 from perfhunt.model.run import Run
@@ -81,12 +82,15 @@ def kept_words(look: InsideLook, line: LineUse) -> str:
     return f"{each} ({grown} in equal windows): {judged}"
 
 
-def leaks(run: Run) -> tuple[str, ...]:
-    """The lines that keep memory window after window, those that keep most first."""
+def leaks(run: Run, besides: Container[FunctionKey] = ()) -> tuple[str, ...]:
+    """The lines that keep memory window after window, those that keep most first; without those of
+    functions `besides`.
+    """
     return tuple(
         f"{line.function or 'code'} at {file_words(line.file)}:{line.line} {kept_words(look, line)}"
         for look in run.inside
         for line in [each for each in look.lines if each.leak][:LEAKS]
+        if (line.function, line.file) not in besides
     )
 
 
@@ -111,27 +115,37 @@ def requests(run: Run) -> tuple[str, ...]:
     return tuple(told)
 
 
-def looks(run: Run) -> tuple[str, ...]:
-    """Each look: at which rate, and what its tool cost; or why it gives nothing."""
-    return tuple(_look(look) for look in run.inside)
+def costs(run: Run, *, brief: bool = False) -> tuple[str, ...]:
+    """Each look: at which rate, and what its tool cost; or why it gives nothing. `brief`: without
+    what there is to doubt about the cost.
+    """
+    return tuple(_cost(look, brief) for look in run.inside)
 
 
-def _look(look: InsideLook) -> str:
+def _cost(look: InsideLook, brief: bool) -> str:
     if not look.seconds:
         return f"{look.tool}: not seen: {look.missing}"
     effect = look.effect
-    cost = "its cost was not measured"
+    cost = "cost not measured"
     if effect is not None and effect.throughput is not None:
-        cost = (
-            f"it changed throughput by {ratio_words(effect.throughput)}, p99 by"
-            f" {ratio_words(effect.p99)}, CPU a request by {ratio_words(effect.cpu)}"
+        changes = (
+            f"throughput {ratio_words(effect.throughput)}",
+            f"p99 {ratio_words(effect.p99)}",
+            f"CPU per request {ratio_words(effect.cpu)}",
         )
-        doubt = f" ({effect.note})" if effect.note else ""
-        cost = f"{cost}{doubt}"
-    said = f"{look.tool}: {format_duration(look.seconds)} at {format_rate(look.rate)}; {cost}"
-    return "; ".join(filter(None, (said, look.missing, *look.notes)))
+        cost = ", ".join(changes)
+    doubt = f" ({effect.note})" if effect is not None and effect.note and not brief else ""
+    said = f"under {look.tool}, {format_duration(look.seconds)} at {format_rate(look.rate)}:"
+    return "; ".join(filter(None, (f"{said} {cost}{doubt}", look.missing, *look.notes)))
 
 
 def inside_lines(run: Run) -> tuple[str, ...]:
     """All that is told of looks from inside beside the findings, most telling first."""
-    return (*leaks(run), *requests(run), *looks(run))
+    return (*leaks(run), *requests(run), *costs(run))
+
+
+def brief_lines(run: Run) -> tuple[str, ...]:
+    """The same where there is little room: nothing that stands beside a finding already."""
+    members = {member for finding in run.findings for member in finding.members}
+    told = leaks(run, besides=members)
+    return (*told, *requests(run), *costs(run, brief=True))

@@ -20,7 +20,7 @@ from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import terminal as escaped
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import format_duration, format_rate
-from perfhunt.reports.inside import beside, inside_lines
+from perfhunt.reports.inside import beside, brief_lines, inside_lines
 from perfhunt.reports.peers import peer_line, peers_that_matter
 from perfhunt.reports.pictures.waterfall_words import largest, totals_words
 from perfhunt.reports.requests.failures import error_texts, failed_where_it_holds
@@ -117,9 +117,9 @@ def terminal(run: Run, screen: Screen = Screen()) -> str:
 
 
 # Sections by worth, as indices of the order in which they are shown, and how many of them are
-# always shown: verdict, knee, suspects (without a knee, first why requests failed), reason, what
-# was seen from inside, SLO, trust, waterfall.
-_WORTH, _WITHOUT_KNEE, _ALWAYS = (0, 2, 4, 3, 5, 8, 1, 7, 6), (0, 2, 3, 4, 5, 8, 1, 7, 6), 3
+# always shown: verdict, knee, suspects (without a knee, first why requests failed), reason, SLO,
+# what was seen from inside, trust, waterfall.
+_WORTH, _WITHOUT_KNEE, _ALWAYS = (0, 2, 4, 3, 5, 1, 8, 7, 6), (0, 2, 3, 4, 5, 1, 8, 7, 6), 3
 
 
 def _fitting(
@@ -295,7 +295,7 @@ def _waterfall(run: Run, screen: Screen) -> list[str]:
 
 
 def _inside(run: Run, screen: Screen) -> list[str]:
-    lines = inside_lines(run)
+    lines = inside_lines(run) if screen.lines is None else brief_lines(run)
     wrapped = [row for line in lines for row in _wrapped(line, "          ", screen)]
     return [f"inside    {wrapped[0].lstrip()}", *wrapped[1:]] if wrapped else []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from perfhunt.cli.options import (
@@ -33,6 +35,9 @@ from perfhunt.cli.options import (
     WorkersOption,
 )
 
+if TYPE_CHECKING:
+    from perfhunt.jobs.request import InvestigateRequest
+
 
 def investigate(
     context: typer.Context,
@@ -62,13 +67,9 @@ def investigate(
     wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Find the knee, profile there, say what stops it. With -- COMMAND the service is started for
-    that, on $PORT or where the test file aims, and ended with it. Exit 0: SLO met; 99: missed; 91:
-    unknown.
+    """Find the knee, profile there, say what stops it; with -- COMMAND, of a service that is
+    started for that, and ended with it. Exit 0: SLO met; 99: missed; 91: unknown.
     """
-    from perfhunt.cli import advisory, console
-    from perfhunt.cli.view import results, watchers
-    from perfhunt.jobs.investigate import run_investigation
     from perfhunt.jobs.request import InvestigateRequest, duration_of, profile_policy
 
     request = InvestigateRequest(
@@ -95,7 +96,17 @@ def investigate(
         soak=duration_of("--soak", soak) if soak else None,
         engine=engine,
     )
+    _run(request, exit_zero_on, as_json=as_json, quiet=quiet, wide=wide)
+
+
+def _run(
+    request: InvestigateRequest, exit_zero_on: str, *, as_json: bool, quiet: bool, wide: bool
+) -> None:
+    from perfhunt.cli import advisory, console
+    from perfhunt.cli.view import results, watchers
+    from perfhunt.jobs.investigate import run_investigation
+
     with watchers.watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())
-    results.show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
+    results.show_run(run, request.store, as_json=as_json, quiet=quiet, wide=wide)
     advisory.leave(run.exit_code, advisory=exit_zero_on)

@@ -1,4 +1,4 @@
 """Targets that perfhunt starts itself, from the command behind `--`.
 
-One way only: asked; service; tools.
+One way only: service; looks.
 """

@@ -36,7 +36,7 @@ _LOG = "service.log"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LaunchPlace:
     """Where a command of the user's is to listen: the url that load goes to ("": wherever it
     listens), and the port that it is told.
     """
@@ -45,17 +45,17 @@ class Place:
     port: int
 
 
-def place_of(words: tuple[str, ...], url: str) -> Place:
+def place_of(words: tuple[str, ...], url: str) -> LaunchPlace:
     """Where the command is to listen. Raises UsageError where that is no place on this host, or is
     taken already.
     """
     if not url:
         port = launching.free_port()
         named = any(mark in word for word in words for mark in MARKS)
-        return Place(f"http://127.0.0.1:{port}" if named else "", port)
+        return LaunchPlace(f"http://127.0.0.1:{port}" if named else "", port)
     if socket_path(url):
         _require_free(url, f"the unix socket {socket_path(url)}")
-        return Place(url, launching.free_port())
+        return LaunchPlace(url, launching.free_port())
     parts = urlsplit(url)
     host = parts.hostname or ""
     if not (host in ("localhost", "::1") or host.startswith("127.")):
@@ -65,7 +65,7 @@ def place_of(words: tuple[str, ...], url: str) -> Place:
         )
     port = parts.port or (443 if parts.scheme == "https" else 80)
     _require_free(url, f"port {port}")
-    return Place(url, port)
+    return LaunchPlace(url, port)
 
 
 def _require_free(url: str, what: str) -> None:
@@ -130,7 +130,7 @@ class LaunchedService:
     """
 
     def __init__(
-        self, command: ServiceCommand, place: Place, log: Path, grace: Seconds = GRACE
+        self, command: ServiceCommand, place: LaunchPlace, log: Path, grace: Seconds = GRACE
     ) -> None:
         """Raises UsageError when the command cannot be started."""
         self._grace, self._place, self._command = grace, place, command

@@ -233,6 +233,11 @@ class Memory:
         """Nothing is kept here."""
 
 
+def report(what: str) -> None:
+    """Say what went wrong in the service's own log."""
+    os.write(2, f"perfhunt: {what}\n".encode())
+
+
 def serve(place: str, tool: Answering) -> None:
     """Answer on the socket of this process, for ever, in a thread of its own."""
     listener: Any = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -247,7 +252,7 @@ def serve(place: str, tool: Answering) -> None:
             while answer:
                 answer = answer[line.send(answer) :]
         except Exception as error:
-            sys.stderr.write(f"perfhunt: {error!r}\n")
+            report(f"{error!r}")
         finally:
             line.close()
 
@@ -281,4 +286,4 @@ if os.environ.get(DIRECTORY) and __name__ == "sitecustomize":
     try:
         start(os.environ[DIRECTORY], os.environ[TOOL])
     except Exception as error:
-        sys.stderr.write(f"perfhunt: {os.environ[TOOL]} cannot look here: {error!r}\n")
+        report(f"{os.environ[TOOL]} cannot look here: {error!r}")
