@@ -118,8 +118,8 @@ def terminal(run: Run, screen: Screen = Screen()) -> str:
 
 # Sections by worth, as indices of the order in which they are shown, and how many of them are
 # always shown: verdict, knee, suspects (without a knee, first why requests failed), reason, SLO,
-# what was seen from inside, trust, waterfall.
-_WORTH, _WITHOUT_KNEE, _ALWAYS = (0, 2, 4, 3, 5, 1, 8, 7, 6), (0, 2, 3, 4, 5, 1, 8, 7, 6), 3
+# trust, what was seen from inside, waterfall.
+_WORTH, _WITHOUT_KNEE, _ALWAYS = (0, 2, 4, 3, 5, 1, 7, 8, 6), (0, 2, 3, 4, 5, 1, 7, 8, 6), 3
 
 
 def _fitting(

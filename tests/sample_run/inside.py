@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.inside.look import (
     InsideLook,
@@ -10,18 +12,20 @@ from perfhunt.model.inside.look import (
     RequestTime,
     StartedService,
 )
+from perfhunt.model.run import Run
+from tests.sample_run.run import sample_run
 
 PRICING = "shop/pricing.py"
 KIB = 1 << 10
 
 
-def launched() -> StartedService:
-    """By a command of gunicorn's."""
-    words = ("gunicorn", "-b", "127.0.0.1:{port}", "shop.app:app")
-    return StartedService(words, "/srv/shop", 0.84)
+def launched_run() -> Run:
+    """The whole run, of a service that was started for it and looked into."""
+    started = StartedService(("gunicorn", "-b", "…", "shop.app:app"), "/srv/shop", 0.84)
+    return replace(sample_run(), launched=started, inside=_looks())
 
 
-def looks() -> tuple[InsideLook, ...]:
+def _looks() -> tuple[InsideLook, ...]:
     """By each tool; the second followed requests, and one look was not to be had."""
     return (
         InsideLook(

@@ -11,7 +11,6 @@ from perfhunt.model.trial import Drained, Phase
 from tests.sample_run.captures import peers, profile, states
 from tests.sample_run.findings import bottleneck, cautions, findings, probe_effect, waterfall
 from tests.sample_run.host import environment, target
-from tests.sample_run.inside import launched, looks
 from tests.sample_run.load import CAPACITY, KNEE, LIMIT, P99, SHARPNESS, curve, trial, trials
 from tests.sample_run.question import judged, question
 
@@ -56,8 +55,6 @@ def sample_run() -> Run:
         question=question(),
         environment=environment(),
         target=target(),
-        launched=launched(),
-        inside=looks(),
         verdict=Judgement.MISSED,
         judged=judged(),
         judged_at=120.0,

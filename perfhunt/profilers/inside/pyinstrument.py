@@ -29,6 +29,7 @@ from perfhunt.profilers.inside.tool import Sight
 from perfhunt.target.launch import ServiceCommand
 
 _AWAITED = (Frame(sitecustomize.AWAIT),)  # as the reader has it
+_QUIET = "PYINSTRUMENT_IGNORE_OVERHEAD_WARNING"  # its cost is measured here
 _FEWEST = 5  # requests followed, below which their mean says little
 _MOST = 40  # functions told, the costliest first
 
@@ -66,7 +67,7 @@ class PyinstrumentProfiler:
         import pyinstrument
 
         packages = str(Path(pyinstrument.__file__).parent.parent)
-        more = {sitecustomize.PACKAGES: packages}
+        more = {sitecustomize.PACKAGES: packages, _QUIET: "1"}
         return with_agent(command, self.name, self._directory, more)
 
     def begin(self, target: TargetProcess) -> None:

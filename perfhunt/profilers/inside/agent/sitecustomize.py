@@ -157,9 +157,7 @@ class Calls:
         return asyncio.Task(coroutine, loop=loop, **options)
 
     def _is_free(self, kind: str) -> bool:
-        # A task that a watched one started is in its context, and seen with it.
-        mine = self._sampler.active_profiler_context_var.get() is None
-        return mine and kind not in self._kinds and len(self._kinds) < KINDS
+        return kind not in self._kinds and len(self._kinds) < KINDS
 
     async def _watched(self, coroutine: Coroutine[Any, Any, Any], kind: str) -> Any:
         late = 0.0  # of a loop without Python frames: told once it has gone on
@@ -180,6 +178,8 @@ class Calls:
             late = 0.0
 
         began = time.perf_counter()
+        # The context is a copy of that of who started the task, who may be watched as well.
+        self._sampler.active_profiler_context_var.set(None)
         self._subscribe(seen, True)
         try:
             return await coroutine
