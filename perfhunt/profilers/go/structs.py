@@ -68,6 +68,16 @@ class Structs:
             raise AttachFailed(f"What a structure of pid {self._memory.pid} holds is none", HINT)
         return self._struct(kind)
 
+    def last_word(self, record: GoStruct, name: str) -> int:
+        """Where a field of one word is; of one that is a structure itself, its last word: what the
+        collector may not see is kept twice, and there for certain. Raises AttachFailed without it.
+        """
+        if name not in record.fields:
+            raise AttachFailed(f"This Go keeps no {name} where others do", HINT)
+        begin, kind = record.fields[name]
+        size = self._memory.word(kind)
+        return begin + max(0, size - WORD)
+
     def _struct(self, kind: int) -> GoStruct:
         size = self._memory.word(kind)
         begin, count = self._memory.words(kind + _FIELDS_AT, 2)
