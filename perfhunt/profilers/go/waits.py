@@ -17,6 +17,7 @@ _MOST_DESCRIPTORS = 1 << 24  # a larger number is none
 _POLL_WORDS = 16  # of a pollDesc, among which are those who wait for it
 _DESCRIPTOR = 1  # the word of a pollDesc with its descriptor (runtime/netpoll.go, since 1.11)
 _LENGTH, _ROOM = 0, 1  # words of a channel: how many things are in it, for how many it has room
+_MOST_READERS = 20_000  # connections that are remembered; more are begun anew
 _QUEUED = 16  # channels that a select waits for, of which one may be full
 
 
@@ -64,6 +65,8 @@ class GoWaits:
         self._next = offset(queued, "waitlink")
         # Where a goroutine was seen to be noted at what it waits for: one that is woken no longer is.
         self._proved: set[GoStack] = set()
+        # What was begun to read from a connection, (object, its type), and where that leads.
+        self._readers: dict[tuple[int, str], Wait] = {}
 
     def of(self, parked: Sequence[Goroutine], working: Iterable[Goroutine]) -> list[Wait]:
         """What each of those that are parked waits for; `working` are the others."""
@@ -148,7 +151,9 @@ class GoWaits:
         other end. The two are told by their stacks: the reader was begun on an object, in a method
         of which the other is.
         """
-        readers: dict[tuple[int, str], Wait] = {}
+        readers = self._readers
+        if len(readers) > _MOST_READERS:
+            readers.clear()
         for each, wait in zip(parked, waits, strict=True):
             if wait.state is ThreadState.SOCKET and wait.on:
                 readers.update((method, wait) for method in _methods(each)[-1:])
