@@ -10,12 +10,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
+from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.profiles.readers.perf_script import CallsAt
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD
+from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.profilers.go.image import GoImage
+from perfhunt.target.proc.files import link
+from perfhunt.target.runtime import runtime_of
 
 _ENTRY = struct.Struct("<II")  # of the index: where code begins, where its record is
 _RECORD = struct.Struct("<IiiIIIIIIiBBxB")
@@ -161,6 +164,35 @@ class Functions:
             raw = self._image.table(self._module.values + table, _LONGEST)
             self._values[table] = tuple(_ranges(raw))
         return self._values[table]
+
+
+def go_calls(pid: int) -> CallsAt | None:
+    """What says which calls a place in the program of a Go process is in, inlined ones too; None
+    for a process that is none, or cannot be read.
+    """
+    if runtime_of(pid)[0] != "go":
+        return None
+    try:
+        memory = ProcessMemory(pid)
+    except OSError:
+        return None
+    try:
+        image = GoImage(memory)
+        functions = Functions(image)
+    except AttachFailed:
+        return None
+    finally:
+        memory.close()
+
+    program = link(pid, "exe")
+
+    def calls_at(image_file: str, offset: int) -> Stack:
+        if image_file != program:
+            return ()
+        points = (functions.at(address) for address in image.addresses(offset))
+        return next((point.frames for point in points if point is not None), ())
+
+    return calls_at
 
 
 def _ranges(raw: bytes) -> Iterator[tuple[int, int]]:

@@ -108,6 +108,12 @@ class GoImage:
         """Let its file go. Idempotent."""
         self._content.close()
 
+    def addresses(self, offset: Bytes) -> Iterator[int]:
+        """Where a byte of the file is in memory: parts may overlap."""
+        for part in self._parts:
+            if part.offset <= offset < part.offset + part.end - part.begin:
+                yield part.begin + offset - part.offset
+
     def table(self, address: int, size: Bytes) -> bytes:
         """A piece of pclntab, which is in memory as it is in the file."""
         for part in self._parts:
@@ -147,9 +153,7 @@ class GoImage:
         """Addresses at which a table of functions may begin."""
         at = self._content.find(_HEAD)
         while at >= 0:
-            for part in self._parts:
-                if part.offset <= at < part.offset + part.end - part.begin:
-                    yield part.begin + at - part.offset
+            yield from self.addresses(at)
             at = self._content.find(_HEAD, at + 1)
 
     def _segments(self) -> Iterator[bytes]:
