@@ -65,8 +65,8 @@ class GoWaits:
         self._next = offset(queued, "waitlink")
         # Where a goroutine was seen to be noted at what it waits for: one that is woken no longer is.
         self._proved: set[GoStack] = set()
-        # What was begun to read from a connection, (object, its type), and where that leads.
-        self._readers: dict[tuple[int, str], Wait] = {}
+        # What was begun to read from a connection, (object, its type): by whom, where that leads.
+        self._readers: dict[tuple[int, str], tuple[int, Wait]] = {}
 
     def of(self, parked: Sequence[Goroutine], working: Iterable[Goroutine]) -> list[Wait]:
         """What each of those that are parked waits for; `working` are the others."""
@@ -156,11 +156,12 @@ class GoWaits:
             readers.clear()
         for each, wait in zip(parked, waits, strict=True):
             if wait.state is ThreadState.SOCKET and wait.on:
-                readers.update((method, wait) for method in _methods(each)[-1:])
+                readers.update((method, (each.number, wait)) for method in _methods(each)[-1:])
         for n, (each, wait) in enumerate(zip(parked, waits, strict=True)):
             if readers and wait.state is ThreadState.LOCK and way_of(each) is GoWait.CHANNEL:
                 found = (readers[method] for method in _methods(each) if method in readers)
-                waits[n] = next(found, wait)
+                others = (leads for reader, leads in found if reader != each.number)
+                waits[n] = next(others, wait)
 
 
 def name_of_children(number: int) -> str:
