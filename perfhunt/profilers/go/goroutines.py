@@ -34,6 +34,7 @@ _DEEPEST = 256  # frames of a stack
 _ROOT = "runtime.goexit"  # what a goroutine returns into
 _ROOT_NEAR = 8  # words from the beginning of a stack within which its address is
 _TRIES = 2  # at goroutines that moved while they were read
+_RUNS = "trackingSeq"
 _MOST_STACKS = 20_000  # that are kept, so that each is made once
 _RUNTIME = "runtime."
 # A call of a function whose address is in the instruction, relative to what follows it (amd64).
@@ -67,7 +68,7 @@ class GoStack:
     calls: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Goroutine:
     """One goroutine at one moment. `parent` is the number of the one that made it (0: not known),
     `machine` the address of the thread it has (0: none), `waiting` that of what it is queued with.
@@ -86,7 +87,7 @@ class Goroutine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parked:
+class _Record:
     """What the record of a goroutine says: as `Goroutine`, and where its stack is."""
 
     address: int
@@ -127,32 +128,49 @@ class Goroutines:
         self._fields = fields_at(*self._offsets)
         self._status_at = self._offsets.index(offset(record, "atomicstatus"))
         self._has_parent = "parentGoid" in record.fields
+        # A count of how often it stopped running, within its record, tells whether it ran at all.
+        self._counts_runs = record.fields.get(_RUNS, (self._size, 0))[0] < self._size
+        self._last: dict[int, tuple[bytes, Goroutine]] = {}
         self._stacks: dict[tuple[int, ...], GoStack] = {}
         self._list = self._find()
 
     def read(self) -> list[Goroutine]:
-        """Every living goroutine. Raises AttachFailed once the process is gone."""
-        addresses = self._addresses()
-        found: list[Goroutine] = []
+        """Every living goroutine; one that did not run since the last time is the same object.
+        Raises AttachFailed once the process is gone.
+        """
+        addresses, last = self._addresses(), self._last
+        self._last, found = {}, list[Goroutine]()
         for _ in range(_TRIES):
-            moved: list[int] = []
-            living = [each for each in self._records(addresses) if each.status in _LIVING]
-            parked = [each for each in living if self._rests(each)]
-            stacks = self._pieces([_near(each) for each in parked])
-            after = self._records([each.address for each in parked])
-            for each, now, raw in zip(parked, after, stacks, strict=True):
-                if (each.status, each.at) == (now.status, now.at) and each.number == now.number:
-                    found.append(self._at_rest(each, raw))
-                else:
-                    moved.append(each.address)
-            found += map(self._running, (each for each in living if not self._rests(each)))
-            addresses = moved
-        return found + [self._running(each, moved=True) for each in self._records(addresses)]
+            fresh: list[tuple[_Record, bytes]] = []
+            for address, raw in zip(addresses, self._raw(addresses), strict=True):
+                if (before := last.get(address)) is not None and before[0] == raw:
+                    found.append(before[1])
+                    self._last[address] = before
+                elif (record := self._record(address, raw)).status in _LIVING:
+                    fresh.append((record, raw))
+            addresses = self._read_stacks(fresh, found)
+        again = zip(addresses, self._raw(addresses), strict=True)
+        return found + [self._running(self._record(at, raw), moved=True) for at, raw in again]
 
-    def _rests(self, each: _Parked) -> bool:
-        return each.status in _IN_PLACE or (
-            each.status == GoStatus.SYSCALL and each.low < each.call_pointer < each.high
-        )
+    def _read_stacks(
+        self, fresh: Sequence[tuple[_Record, bytes]], found: list[Goroutine]
+    ) -> list[int]:
+        """Add those whose stacks could be read to `found`; the addresses of those that moved
+        meanwhile.
+        """
+        resting = [(record, raw) for record, raw in fresh if _rests(record)]
+        found += [self._running(record) for record, _ in fresh if not _rests(record)]
+        stacks = self._pieces([_near(record) for record, _ in resting])
+        after, moved = self._raw([record.address for record, _ in resting]), list[int]()
+        for (record, raw), stack, now in zip(resting, stacks, after, strict=True):
+            if now != raw:
+                moved.append(record.address)
+                continue
+            goroutine = self._at_rest(record, stack)
+            found.append(goroutine)
+            if record.status == GoStatus.WAITING and self._counts_runs:
+                self._last[record.address] = raw, goroutine
+        return moved
 
     def _pieces(self, pieces: Sequence[Extent]) -> list[bytes]:
         raw, at, cut = self._memory.together(pieces), 0, list[bytes]()
@@ -161,13 +179,15 @@ class Goroutines:
             at += size
         return cut
 
-    def _records(self, addresses: Sequence[int]) -> list[_Parked]:
-        raw, records = self._memory.together([(at, self._size) for at in addresses]), []
-        for n, address in enumerate(addresses):
-            words = list(self._fields(raw[n * self._size : (n + 1) * self._size]))
-            words[self._status_at] &= _STATUS_BITS & ~_SCANNED
-            records.append(_Parked(address, *words))
-        return records
+    def _raw(self, addresses: Sequence[int]) -> list[bytes]:
+        size = self._size
+        raw = self._memory.together([(at, size) for at in addresses])
+        return [raw[at : at + size] for at in range(0, len(raw), size)]
+
+    def _record(self, address: int, raw: bytes) -> _Record:
+        words = list(self._fields(raw))
+        words[self._status_at] &= _STATUS_BITS & ~_SCANNED
+        return _Record(address, *words)
 
     def _addresses(self) -> Sequence[int]:
         where, count, _ = _SLICE.unpack(self._memory.read(self._list, _SLICE.size).ljust(24, b"\0"))
@@ -199,13 +219,14 @@ class Goroutines:
         addresses = self._memory.words(where, min(count, _CHECKED))
         if not addresses or not all(addresses):
             return False
-        first, *others = self._records(addresses)
+        records = map(self._record, addresses, self._raw(addresses))
+        first, *others = records
         return first.number == _MAIN and all(
             each.status < _SCANNED and each.low < each.high for each in (first, *others)
             if each.status in _LIVING
         )
 
-    def _at_rest(self, each: _Parked, raw: bytes) -> Goroutine:
+    def _at_rest(self, each: _Record, raw: bytes) -> Goroutine:
         pointer, counter = each.at
         points, first, whole = self._walk(raw, counter)
         if not whole and pointer + len(raw) < each.high:
@@ -234,10 +255,10 @@ class Goroutines:
             first.append(int.from_bytes(raw[at : at + WORD], "little"))
         return points, first, True
 
-    def _running(self, each: _Parked, moved: bool = False) -> Goroutine:
+    def _running(self, each: _Record, moved: bool = False) -> Goroutine:
         return self._goroutine(each, self._stack(self._from_root(each), parked=False), moved=moved)
 
-    def _from_root(self, each: _Parked) -> list[tuple[int, CodePoint]]:
+    def _from_root(self, each: _Record) -> list[tuple[int, CodePoint]]:
         """The places on the stack of one that runs, from the leaf on.
 
         Where a function was called, its return address stands, and beneath it the frame pointer of
@@ -309,7 +330,7 @@ class Goroutines:
         return self._stacks[key]
 
     def _goroutine(
-        self, each: _Parked, at: GoStack, first: tuple[int, ...] = (), moved: bool = False
+        self, each: _Record, at: GoStack, first: tuple[int, ...] = (), moved: bool = False
     ) -> Goroutine:
         return Goroutine(
             address=each.address,
@@ -324,6 +345,13 @@ class Goroutines:
         )
 
 
+def _rests(record: _Record) -> bool:
+    """Whether its stack stays as it is until it is woken."""
+    return record.status in _IN_PLACE or (
+        record.status == GoStatus.SYSCALL and record.low < record.call_pointer < record.high
+    )
+
+
 def _cut(stack: Stack) -> Stack:
     """A stack without what the runtime does beneath the call into it."""
     end = len(stack)
@@ -332,14 +360,14 @@ def _cut(stack: Stack) -> Stack:
     return stack[:end]
 
 
-def _near(each: _Parked) -> Extent:
+def _near(each: _Record) -> Extent:
     """What of a stack is read at first."""
     pointer, _ = each.at
     return pointer, max(0, min(_NEAR, each.high - pointer))
 
 
 def _offsets(record: GoStruct, scheduled: GoStruct) -> tuple[int, ...]:
-    """Where the record of a goroutine has what `_Parked` holds, in that order."""
+    """Where the record of a goroutine has what `_Record` holds, in that order."""
     stack, left = offset(record, "stack"), offset(record, "sched")
     return (
         stack,

@@ -11,7 +11,7 @@ from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.memory import ProcessMemory
-from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStack, GoStatus, offset
+from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStatus, offset
 from perfhunt.profilers.go.image import HINT, GoImage
 from perfhunt.profilers.go.waits import GoWaits, name_of_children
 from perfhunt.target.proc.files import read
@@ -20,7 +20,6 @@ from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
 
 _PARKED = (GoStatus.WAITING, GoStatus.PREEMPTED, GoStatus.LEAKED)
 _QUEUED = Wait(ThreadState.RUN_QUEUE)
-_MOST_SAMPLES = 50_000  # that are kept, so that each is made once
 
 
 class GoLooker:
@@ -57,7 +56,8 @@ class GoLooker:
         self._threads = ProcessWaits(pid)
         self._ran: dict[int, tuple[int, int]] = {}  # by thread: ns it ran and queued
         self._apart = has_own_pids(pid)
-        self._samples: dict[tuple[GoStack, Wait, bool, int], ThreadSample] = {}
+        # By address: the goroutine, who awaits it, what it waits for, and the sample made of it.
+        self._samples: dict[int, tuple[Goroutine, int, Wait, ThreadSample]] = {}
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
@@ -114,24 +114,20 @@ class GoLooker:
         return host_tids(self._pid).get(number, 0) if self._apart else number
 
     def _sample(self, each: Goroutine, wait: Wait, awaited_by: int) -> ThreadSample:
-        """What is alike of many goroutines is made once."""
-        still = each.status in _PARKED and not each.moved
-        key = each.at, wait, still, awaited_by
-        if key not in self._samples:
-            if len(self._samples) > _MOST_SAMPLES:
-                self._samples.clear()
-            self._samples[key] = ThreadSample(
+        before = self._samples.get(each.address)
+        if before is None or before[:2] != (each, awaited_by) or before[2] != wait:
+            before = self._samples[each.address] = each, awaited_by, wait, ThreadSample(
                 pid=self._pid,
                 tid=0,
                 stack=each.at.stack,
                 state=wait.state,
                 wait_on=wait.on,
                 thread_name="goroutine",
-                still=still,
+                still=each.status in _PARKED and not each.moved,
                 task=True,
                 holds=frozenset({name_of_children(awaited_by)} if awaited_by else ()),
             )
-        return self._samples[key]
+        return before[3]
 
 
 def go_looker(pid: int) -> tuple[GoLooker, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
@@ -17,6 +18,7 @@ _MOST_DESCRIPTORS = 1 << 24  # a larger number is none
 _POLL_WORDS = 16  # of a pollDesc, among which are those who wait for it
 _DESCRIPTOR = 1  # the word of a pollDesc with its descriptor (runtime/netpoll.go, since 1.11)
 _LENGTH, _ROOM = 0, 1  # words of a channel: how many things are in it, for how many it has room
+_MOST_WAYS = 20_000  # of stacks that are remembered
 _MOST_READERS = 20_000  # connections that are remembered; more are begun anew
 _QUEUED = 16  # channels that a select waits for, of which one may be full
 
@@ -54,6 +56,18 @@ def way_of(each: Goroutine) -> GoWait:
     return next((how for name, how in _WAITS_IN.items() if name in calls), GoWait.OTHER)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was told of a goroutine that is parked. `methods` are those on its stack, leaf first:
+    (the object, its type).
+    """
+
+    goroutine: Goroutine
+    way: GoWait
+    wait: Wait
+    methods: tuple[tuple[int, str], ...]
+
+
 class GoWaits:
     """Tells the waits of one process's goroutines."""
 
@@ -65,18 +79,37 @@ class GoWaits:
         self._next = offset(queued, "waitlink")
         # Where a goroutine was seen to be noted at what it waits for: one that is woken no longer is.
         self._proved: set[GoStack] = set()
+        self._ways: dict[GoStack, GoWait] = {}
+        self._told: dict[int, _Told] = {}
         # What was begun to read from a connection, (object, its type): by whom, where that leads.
         self._readers: dict[tuple[int, str], tuple[int, Wait]] = {}
 
     def of(self, parked: Sequence[Goroutine], working: Iterable[Goroutine]) -> list[Wait]:
         """What each of those that are parked waits for; `working` are the others."""
-        waits = [self._wait(each) for each in parked]
-        self._of_children(parked, waits, working)
-        self._of_readers(parked, waits)
+        told = [self._tell(each) for each in parked]
+        self._told = {each.address: one for each, one in zip(parked, told, strict=True)}
+        if len(self._readers) > _MOST_READERS:
+            self._readers.clear()
+        for one in told:
+            if one.wait.state is ThreadState.SOCKET and one.wait.on:
+                by = one.goroutine.number, one.wait
+                self._readers.update((method, by) for method in one.methods[-1:])
+        waits = [self._of_reader(one) for one in told]
+        self._of_children(told, waits, working)
         return waits
 
-    def _wait(self, each: Goroutine) -> Wait:
-        match way_of(each):
+    def _tell(self, each: Goroutine) -> _Told:
+        before = self._told.get(each.address)
+        if before is not None and before.goroutine is each:
+            return before
+        if (way := self._ways.get(each.at)) is None:
+            if len(self._ways) > _MOST_WAYS:
+                self._ways.clear()
+            way = self._ways[each.at] = way_of(each)
+        return _Told(each, way, self._wait(each, way), _methods(each))
+
+    def _wait(self, each: Goroutine, way: GoWait) -> Wait:
+        match way:
             case GoWait.NETWORK:
                 return self._network(each)
             case GoWait.SLEEP:
@@ -128,40 +161,31 @@ class GoWaits:
         endpoint, inbound = self._sockets.describe(inode, descriptor)
         return Wait(ThreadState.POLL if inbound and reads else ThreadState.SOCKET, endpoint)
 
+    def _of_reader(self, told: _Told) -> Wait:
+        """Who waits for a goroutine that reads from a connection for it, waits for what is at its
+        other end. The two are told by their stacks: the reader was begun on an object, in a method
+        of which the other is.
+        """
+        if told.way is not GoWait.CHANNEL or told.wait.state is not ThreadState.LOCK:
+            return told.wait
+        found = (self._readers[method] for method in told.methods if method in self._readers)
+        return next((to for by, to in found if by != told.goroutine.number), told.wait)
+
     def _of_children(
-        self, parked: Sequence[Goroutine], waits: list[Wait], working: Iterable[Goroutine]
+        self, told: Sequence[_Told], waits: list[Wait], working: Iterable[Goroutine]
     ) -> None:
         """Who waits for others to be done, or to send, and made goroutines that are at something,
         waits for those.
         """
         busy = {each.parent for each in working}
         busy |= {
-            each.parent
-            for each, wait in zip(parked, waits, strict=True)
-            if wait.state is not ThreadState.POLL
+            one.goroutine.parent for one in told if one.wait.state is not ThreadState.POLL
         }
-        for n, (each, wait) in enumerate(zip(parked, waits, strict=True)):
-            how = way_of(each)
-            alone = how is GoWait.CHANNEL and not wait.on.startswith(SEVERAL)
-            if each.number in busy and (alone or how is GoWait.GROUP):
-                waits[n] = Wait(ThreadState.LOCK, name_of_children(each.number))
-
-    def _of_readers(self, parked: Sequence[Goroutine], waits: list[Wait]) -> None:
-        """Who waits for a goroutine that reads from a connection for it, waits for what is at its
-        other end. The two are told by their stacks: the reader was begun on an object, in a method
-        of which the other is.
-        """
-        readers = self._readers
-        if len(readers) > _MOST_READERS:
-            readers.clear()
-        for each, wait in zip(parked, waits, strict=True):
-            if wait.state is ThreadState.SOCKET and wait.on:
-                readers.update((method, (each.number, wait)) for method in _methods(each)[-1:])
-        for n, (each, wait) in enumerate(zip(parked, waits, strict=True)):
-            if readers and wait.state is ThreadState.LOCK and way_of(each) is GoWait.CHANNEL:
-                found = (readers[method] for method in _methods(each) if method in readers)
-                others = (leads for reader, leads in found if reader != each.number)
-                waits[n] = next(others, wait)
+        for n, one in enumerate(told):
+            if one.goroutine.number in busy and waits[n].state is ThreadState.LOCK:
+                alone = one.way is GoWait.CHANNEL and not waits[n].on.startswith(SEVERAL)
+                if alone or one.way is GoWait.GROUP:
+                    waits[n] = Wait(ThreadState.LOCK, name_of_children(one.goroutine.number))
 
 
 def name_of_children(number: int) -> str:
@@ -169,13 +193,12 @@ def name_of_children(number: int) -> str:
     return f"{FOR_A_THREAD}{number}"
 
 
-def _methods(each: Goroutine) -> list[tuple[int, str]]:
-    """The methods on a stack, leaf first: (the object, its type)."""
-    return [
+def _methods(each: Goroutine) -> tuple[tuple[int, str], ...]:
+    return tuple(
         (first, name.partition(").")[0])
         for name, first in zip(each.at.calls, each.first, strict=False)
         if "(*" in name and first and not first % WORD
-    ]
+    )
 
 
 def _first(each: Goroutine, function: str) -> int:

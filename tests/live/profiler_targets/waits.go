@@ -74,14 +74,14 @@ func child(children *sync.WaitGroup) { defer children.Done(); doze() }
 func enter() {
 	section.Lock()
 	defer section.Unlock()
-	time.Sleep(4 * time.Millisecond)
+	time.Sleep(20 * time.Millisecond)
 }
 
 //go:noinline
 func borrow() {
 	permits <- struct{}{}
 	defer func() { <-permits }()
-	time.Sleep(12 * time.Millisecond)
+	time.Sleep(60 * time.Millisecond)
 }
 
 //go:noinline
