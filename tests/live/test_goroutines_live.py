@@ -63,12 +63,6 @@ def looked_at(target: Target) -> list[ThreadSample]:
         looker.close()
 
 
-def named(sample: ThreadSample) -> str:
-    """What a goroutine was begun with."""
-    functions = (f.function for f in sample.stack if "gowrap" not in f.function)
-    return next(functions, "")
-
-
 def page(target: Target, path: str) -> str:
     with urlopen(f"http://127.0.0.1:{target.told['port']}{path}", timeout=10) as answer:
         return str(answer.read().decode())
@@ -76,12 +70,12 @@ def page(target: Target, path: str) -> str:
 
 def test_every_goroutine_has_the_stack_that_go_tells_of_it(program: Path) -> None:
     with running("", program=str(program)) as target:
-        # What the runtime calls beneath, and what only calls another function, Go leaves out.
+        # What the runtime calls beneath, Go leaves out.
         seen = Counter(
             tuple(
                 (frame.function, frame.file, frame.line)
                 for frame in sample.stack
-                if not frame.function.startswith("runtime.") and "gowrap" not in frame.function
+                if not frame.function.startswith("runtime.")
             )
             for sample in looked_at(target)
         )
@@ -95,7 +89,7 @@ def test_what_each_goroutine_waits_for_is_named(program: Path) -> None:
     with running("", program=str(program)) as target:
         samples = looked_at(target)
     of = {
-        name: [s for s in samples if s.stack and named(s) == f"main.{name}"]
+        name: [s for s in samples if s.stack and s.stack[0].function == f"main.{name}"]
         for name in NAMES
     }
     assert all(of.values())

@@ -7,6 +7,7 @@ and `runtime/symtab.go`, as they are since 1.20.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _UNITLESS = 0xFFFFFFFF  # instead of a file, for code that none was written for
 # Which of a function's tables of values, and of its data, say what was inlined (internal/abi).
 _INLINED_CALLS = 2, 3
 _LONGEST: Bytes = 1 << 16  # of a table of values; those of generated giants have some KiB
+# What the compiler makes of `go f(x)` and `defer f(x)`: a function that only calls the one meant.
+_WRAPPER = re.compile(r"\.(?:go|defer)wrap\d+$")
 _DEEPEST = 64  # calls inlined into each other
 
 
@@ -84,7 +87,8 @@ class Functions:
         if function is None:
             return None
         offset = address - function.entry
-        frames = tuple(reversed([*self._frames(function, offset)]))
+        calls = [*self._frames(function, offset)]
+        frames = tuple(f for f in reversed(calls) if not _WRAPPER.search(f.function))
         return CodePoint(frames, function, max(0, self._value(function.stack, offset)))
 
     def function(self, address: int) -> GoFunction | None:
