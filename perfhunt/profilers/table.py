@@ -8,6 +8,7 @@ from types import MappingProxyType
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker, several_interpreters
 from perfhunt.profilers.cpython.sampler import CpythonSampler
+from perfhunt.profilers.go.looks import go_looker
 from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.profiler import JvmProfiler
 from perfhunt.profilers.node.profiler import NodeProfiler
@@ -44,7 +45,7 @@ def cpython_looker(pid: int) -> tuple[Looker, str]:
 
 # Whether a door may be opened into the target; then as above.
 _LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
-    {"cpython": lambda _: cpython_looker}
+    {"cpython": lambda _: cpython_looker, "go": lambda _: go_looker}
 )
 
 

@@ -26,6 +26,8 @@ from perfhunt.model.states import ThreadState
 FUTEX = "futex:"
 # The same of a task, for what a thread of a pool does for it.
 FOR_A_THREAD = "futex:thread:"
+# The same for what several may have at once: a runtime knows it of a semaphore that counts.
+SEVERAL = "futex:several:"
 
 
 # Where the standard library waits for what it gave to a pool, and where processes of one begin.

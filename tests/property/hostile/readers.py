@@ -33,7 +33,6 @@ from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
-from perfhunt.profilers.go.goroutines import LockLooks
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.reports import hyperfine
@@ -88,12 +87,6 @@ def _in_store(read: Callable[[Path], object], name: str) -> Read:
 
 def _v8(raw: bytes) -> object:
     return parse_cpuprofile(json_value(raw, "the message"))
-
-
-def _goroutines(raw: bytes) -> object:
-    looks = LockLooks()
-    looks.add(raw)
-    return looks.waits()
 
 
 def _head(raw: bytes) -> object:
