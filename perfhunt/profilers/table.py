@@ -8,6 +8,7 @@ from types import MappingProxyType
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.go.profiler import GoProfiler
+from perfhunt.profilers.jvm.looks import JvmLooker
 from perfhunt.profilers.jvm.profiler import JvmProfiler
 from perfhunt.profilers.node.profiler import NodeProfiler
 from perfhunt.profilers.perf.profiler import PerfProfiler
@@ -42,7 +43,7 @@ def cpython_looker(pid: int) -> tuple[Looker, str]:
 
 # Whether a door may be opened into the target; then as above.
 _LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
-    {"cpython": lambda _: cpython_looker}
+    {"cpython": lambda _: cpython_looker, "jvm": lambda _: lambda pid: (JvmLooker(pid), "")}
 )
 
 

@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import CodeLocation, location_of
-from perfhunt.model.profile import Instant, Instants, Profile, ProfileMode, ThreadSample
+from perfhunt.model.profile import (
+    FrameKind,
+    Instant,
+    Instants,
+    Profile,
+    ProfileMode,
+    ThreadSample,
+)
 from perfhunt.model.states import States, ThreadState
 
 # Samples of a profile at places that the instants saw as well, from which it may say where threads
@@ -45,9 +52,11 @@ def raked(instants: Instants, states: States | None, profile: Profile | None = N
     exact = _exact_times(samples, states)
     if not samples or exact.sum() <= 0:
         return instants
-    counts = _counts(samples)
+    seen = [_as_the_kernel_has_it(sample) for sample in samples]
+    counts = _counts(seen)
     fitted = _fitted(counts, _first_guess(counts, profile), exact * len(samples) / exact.sum())
-    changed = iter(_with_states(samples, fitted))
+    after = zip(samples, seen, _with_states(seen, fitted), strict=True)
+    changed = iter([sample if now is was else now for sample, was, now in after])
     return replace(
         instants,
         instants=tuple(
@@ -60,6 +69,15 @@ def raked(instants: Instants, states: States | None, profile: Profile | None = N
 def _is_placed(sample: ThreadSample) -> bool:
     """Whether it is a thread with a place in the code: of tasks the kernel knows no times."""
     return bool(sample.stack) and not sample.task
+
+
+def _as_the_kernel_has_it(sample: ThreadSample) -> ThreadSample:
+    """The thread in the state that the kernel would give it: a JVM's thread that sleeps waits for
+    a condition of its own, with a time limit.
+    """
+    if sample.state == ThreadState.SLEEP and sample.stack[-1].kind == FrameKind.JVM:
+        return replace(sample, state=str(ThreadState.LOCK))
+    return sample
 
 
 def _exact_times(samples: Sequence[ThreadSample], states: States) -> _Counts:

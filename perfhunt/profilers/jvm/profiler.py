@@ -1,4 +1,4 @@
-"""JVM: stacks by the JVM's own flight recorder, started and stopped in a live process by jcmd."""
+"""JVM: stacks by the JVM's own flight recorder, started and stopped in a live process."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import AttachFailed, Unreadable
-from perfhunt.model.profile import LockWait, Profile, ProfileMode, Stack
-from perfhunt.model.profiles.readers.jfr import (
-    EVENT,
-    MONITOR_EVENT,
-    PARK_EVENT,
-    parse_jfr_print,
-    parse_lock_waits,
-)
+from perfhunt.model.profile import Profile, ProfileMode, Stack
+from perfhunt.model.profiles.readers.jfr import EVENT, parse_jfr_print
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import print_into
+from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 
@@ -34,9 +29,6 @@ _ANSWER: Seconds = 30.0  # of a tool that starts a JVM of its own
 _DEAD_MAN: Seconds = 60.0  # after its time, the recorder stops by itself
 # The recorder looks at no more running threads per tick than this (HotSpot, jfrThreadSampler.cpp).
 _FEW_THREADS = 5
-
-
-_HEAD = 1 << 16  # characters of what jcmd says, which is a few lines
 
 
 @contextmanager
@@ -57,48 +49,44 @@ def samples_printed(file: Path) -> AbstractContextManager[IO[str]]:
     return _printed("jfr", "print", "--events", EVENT, "--stack-depth", str(_DEPTH), str(file))
 
 
-def _run(*command: str) -> str:
-    """What a tool of the JDK says. Raises AttachFailed when it fails."""
-    with _printed(*command) as said:
-        return said.read(_HEAD)
-
-
 class _Recording:
     """Flight recordings of some JVMs under way."""
 
     def __init__(self, files: Mapping[int, Path], seconds: int) -> None:
         self._files, self._seconds = files, seconds
         self._name = f"perfhunt-{os.getpid()}"
+        self._sockets: dict[int, AttachSocket] = {}
 
     def record(self, ask_stop: threading.Event) -> Profile:
         """The profile of all of them. Raises AttachFailed."""
-        started: list[int] = []
+        started: list[AttachSocket] = []
         try:
             for pid in self._files:
+                self._sockets[pid] = AttachSocket(pid)
                 self._start(pid)
-                started.append(pid)
+                started.append(self._sockets[pid])
             began = time.monotonic()
             ask_stop.wait(self._seconds)
             seconds = time.monotonic() - began
             for pid in self._files:
                 self._stop(pid)
         except AttachFailed:
-            for pid in started:
+            for jvm in started:
                 with suppress(AttachFailed):
-                    _run("jcmd", str(pid), "JFR.stop", f"name={self._name}")
+                    jvm.command(f"JFR.stop name={self._name}")
             raise
         return self._profile(seconds)
 
     def _start(self, pid: int) -> None:
-        how = ("settings=profile", f"duration={round(self._seconds + _DEAD_MAN)}s")
-        printed = _run("jcmd", str(pid), "JFR.start", f"name={self._name}", *how)
-        if "Started recording" not in printed:
-            raise AttachFailed(f"the JVM of pid {pid} records nothing: {printed.strip()[:200]}")
+        how = f"settings=profile duration={round(self._seconds + _DEAD_MAN)}s"
+        said = self._sockets[pid].command(f"JFR.start name={self._name} {how}")
+        if "Started recording" not in said:
+            raise AttachFailed(f"the JVM of pid {pid} records nothing: {said.strip()[:200]}")
 
     def _stop(self, pid: int) -> None:
         # The JVM writes the file itself, as its own user and from its own directory.
         file = self._files[pid].resolve()
-        _run("jcmd", str(pid), "JFR.stop", f"name={self._name}", f"filename={file}")
+        self._sockets[pid].command(f'JFR.stop name={self._name} filename="{file}"')
         if not file.exists():
             raise AttachFailed(
                 f"the JVM of pid {pid} could not write {file}",
@@ -107,13 +95,10 @@ class _Recording:
 
     def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()
-        waits: list[LockWait] = []
         cut = 0
-        depth = ("--stack-depth", str(_DEPTH))
         for file in self._files.values():
             try:
-                sampled, shortened, locks = _kept(file, depth, seconds)
-                waits += locks
+                sampled, shortened = _kept(file)
             except Unreadable as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
@@ -127,7 +112,7 @@ class _Recording:
             notes.append(f"{cut} stacks were deeper than the recorder keeps and lack their roots")
         return Profile(
             tool="jvm",
-            version=_version(pids[0]),
+            version=_version(self._sockets[pids[0]]),
             mode=ProfileMode.CPU,
             rate_hz=_RATE_HZ,
             seconds=seconds,
@@ -137,35 +122,29 @@ class _Recording:
             command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
             raw=self._files[pids[0]].with_suffix(".txt").name,
-            lock_waits=tuple(waits),
         )
 
 
-def _kept(
-    file: Path, depth: Sequence[str], seconds: Seconds
-) -> tuple[Mapping[Stack, float], int, tuple[LockWait, ...]]:
-    """What ran and what waited in a recording. Its text is kept in its place: the recording itself
-    holds the JVM's environment, its properties and its command line.
+def _kept(file: Path) -> tuple[Mapping[Stack, float], int]:
+    """What ran in a recording, and how many stacks were cut. Its text is kept in its place: the
+    recording itself holds the JVM's environment, its properties and its command line.
     """
-    locks = f"{MONITOR_EVENT},{PARK_EVENT}"
     try:
-        with file.with_suffix(".txt").open("w", encoding="utf-8") as kept:
-            with _printed("jfr", "print", "--events", EVENT, *depth, str(file)) as events:
-                sampled, shortened = parse_jfr_print(events)
-                events.seek(0)
-                shutil.copyfileobj(events, kept)
-            with _printed("jfr", "print", "--events", locks, *depth, str(file)) as events:
-                waits = parse_lock_waits(events, seconds)
-                events.seek(0)
-                shutil.copyfileobj(events, kept)
+        with (
+            file.with_suffix(".txt").open("w", encoding="utf-8") as kept,
+            samples_printed(file) as events,
+        ):
+            sampled = parse_jfr_print(events)
+            events.seek(0)
+            shutil.copyfileobj(events, kept)
     finally:
         file.unlink(missing_ok=True)
-    return sampled, shortened, waits
+    return sampled
 
 
-def _version(pid: int) -> str:
+def _version(jvm: AttachSocket) -> str:
     try:
-        lines = _run("jcmd", str(pid), "VM.version").splitlines()
+        lines = jvm.command("VM.version").splitlines()
     except AttachFailed:
         return ""
     return next(
@@ -177,7 +156,7 @@ class JvmProfiler(Profiler):
     """On-CPU Java stacks by the flight recorder, with its `profile` settings."""
 
     name = "jvm"
-    needs: tuple[str, ...] = ("jcmd", "jfr")
+    needs: tuple[str, ...] = ("jfr",)
     suffix = ".jfr"
     help = "Java stacks of a live JVM, by its flight recorder"
     runtimes: tuple[str, ...] = ("jvm",)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, numbered
-from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, LockWait, Profile, Stack
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Profile, Stack
 from perfhunt.model.profiles.readers.foreign import only_value, profile_of
-from perfhunt.model.units import Seconds
 
 EVENT = "jdk.ExecutionSample"
 _FRAME = re.compile(
@@ -20,19 +19,8 @@ _FRAME = re.compile(
 _WHAT = "what jfr printed"
 
 
-# Waits of a thread to have a monitor, or to go on after it parked.
-MONITOR_EVENT, PARK_EVENT = "jdk.JavaMonitorEnter", "jdk.ThreadPark"
-# What threads park for that wait to have something; others wait for work, or for a time.
-_PARKED_FOR: Mapping[str, str] = {
-    "java.util.concurrent.locks.ReentrantLock": "lock",
-    "java.util.concurrent.locks.ReentrantReadWriteLock": "lock",
-    "java.util.concurrent.locks.StampedLock": "lock",
-    "java.util.concurrent.Semaphore": "pool",
-}
-# Possessive, and never begun inside of a number: a long one is looked at once.
-_DURATION = re.compile(r"(?<![0-9.,])([0-9]++(?:[.,][0-9]++)?)\s*+(ns|us|ms|s|min|m|h)\b")
-_LONGEST_DURATION = 100  # characters
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+# Classes that the JVM writes at run time end in a number and an address, of this process only.
+_WRITTEN = re.compile(r"(?:\$[0-9]+)?[/+](?:0x)?[0-9a-f]+(?:\.[0-9]+)?$")
 
 
 class JfrError(Unreadable):
@@ -75,34 +63,6 @@ def read_jfr_print(lines: Iterable[str], asked: str = "") -> Profile:
     return profile_of("jfr", stacks, notes=notes)
 
 
-def parse_lock_waits(text: str | Iterable[str], seconds: Seconds) -> tuple[LockWait, ...]:
-    """Who waited for locks, from the text of `MONITOR_EVENT` and `PARK_EVENT` over so many seconds,
-    or its lines. Raises JfrError, or Unreadable for more than is read.
-    """
-    waited: Counter[tuple[Stack, str]] = Counter()
-    times: dict[tuple[Stack, str], Seconds] = {}
-    for event in _events(text):
-        if of := _kind(event.fields):
-            key = event.stack, of
-            waited[key] += 1
-            times[key] = times.get(key, 0.0) + _seconds(event.fields.get("duration", ""))
-    return tuple(LockWait(*key, times[key] / seconds, n) for key, n in waited.items())
-
-
-def _kind(fields: Mapping[str, str]) -> str:
-    """`lock`, `pool`, or "" for a wait that is none for something others have."""
-    if "monitorClass" in fields:
-        return "lock"
-    parked = fields.get("parkedClass", "").split(" ")[0].partition("$")[0]
-    return _PARKED_FOR.get(parked, "")
-
-
-def _seconds(text: str) -> Seconds:
-    """`1 m 3.5 s`, as the JDK prints a time, in any locale's decimals."""
-    parts = _DURATION.findall(text[:_LONGEST_DURATION])
-    return sum(float(number.replace(",", ".")) * _SECONDS[unit] for number, unit in parts)
-
-
 def _events(text: str | Iterable[str]) -> Iterator[_Event]:
     """The events that have a stack."""
     allowed = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
@@ -137,4 +97,11 @@ def _frame(text: str, number: int) -> Frame:
     if match is None:
         raise JfrError(f"Line {number} is not a Java frame: {text[:80]!r}")
     line = int(match["line"]) if match["line"] else None
-    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind=FrameKind.JVM)
+    return java_frame(f"{match['class']}.{match['method']}", line)
+
+
+def java_frame(method: str, line: int | None) -> Frame:
+    """The frame of a Java method, `shop.Till.open`, alike for whoever tells of it."""
+    of, _, name = method.rpartition(".")
+    of = _WRITTEN.sub("", of)
+    return Frame(f"{of}.{name}", of, line, kind=FrameKind.JVM)
