@@ -120,7 +120,9 @@ def regrouped(
 @dataclass(frozen=True, slots=True)
 class LockWait:
     """Threads that waited to enter a lock: with which stack, how many on average, `n` waits. `of`
-    is the kind: `lock`, or `pool` where several may have it at once.
+    is the kind: `lock`, or `pool` where several may have it at once. Of the kind `gc`, every thread
+    stood still for the collector: `threads` is the share of the time, parted among the stacks that
+    took the memory, and `n` the pauses.
     """
 
     stack: Stack

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from perfhunt.errors import Unreadable
@@ -13,7 +12,7 @@ from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, Stack
 from perfhunt.model.profiles.readers.jfr import java_frame
 
 _WHAT = "the JVM's thread dump"
-_HEADER = re.compile(r'"(?P<name>.*)" .*\bnid=(?P<nid>0x[0-9a-f]{1,16}|[0-9]{1,19})\b')
+_HEADER = re.compile(r'"?(?P<name>.*)" .*\bnid=(?P<nid>0x[0-9a-f]{1,16}|[0-9]{1,19})\b')
 _STATE = re.compile(r"   java\.lang\.Thread\.State: (?P<state>[A-Z_]+)(?: \((?P<how>[^)]*)\))?")
 _FRAME = re.compile(
     r"\tat (?P<method>[^()]+)\((?:[^()/]*/)?"
@@ -60,9 +59,9 @@ class JavaThread:
     `synchronizers` the locks of java.util.concurrent it has, where the dump lists them.
     """
 
-    nid: int
-    name: str
     state: JavaState
+    nid: int = 0
+    name: str = ""
     stack: Stack = ()
     native: bool = False
     timed: bool = False
@@ -73,11 +72,9 @@ class JavaThread:
 
 
 @dataclass(slots=True)
-class _Thread:
-    """A thread of the dump, as far as it is read. Frames are leaf first, as they are printed."""
+class _Body:
+    """What stands below the head of a thread. Frames are leaf first, as they are printed."""
 
-    name: str
-    nid: int
     state: str = "RUNNABLE"
     how: str = ""
     frames: list[tuple[Frame, bool]] = field(default_factory=list)
@@ -87,10 +84,20 @@ class _Thread:
     owned: set[JavaObject] = field(default_factory=set)
     carries: bool = False
 
+    def add_object(self, line: str) -> None:
+        """What the thread does with an object; what has no address is none that others wait for."""
+        if (owned := _OWNED.match(line)) is not None:
+            self.owned.add(JavaObject(owned["address"], owned["of"]))
+        elif (match := _MONITOR.match(line)) is not None:
+            if match["does"] == _LOCKED:
+                self.locked.add(match["address"])
+            if match["does"] in _GIVEN_BACK:
+                self.given_back.add(match["address"])
+            if match["does"] in _WAITS and self.waits is None:
+                self.waits = JavaObject(match["address"], match["of"])
+
     def whole(self) -> JavaThread:
         return JavaThread(
-            nid=self.nid,
-            name=self.name,
             state=_state(self.state, self.how),
             stack=tuple(frame for frame, _ in reversed(self.frames) if not _is_glue(frame)),
             native=bool(self.frames) and self.frames[0][1],
@@ -103,36 +110,43 @@ class _Thread:
 
 
 class DumpReader:
-    """Reads the dumps of one JVM, most frames of which it has read before."""
+    """Reads the dumps of one JVM. Most of its threads are where they were in the last one, and
+    most of their frames were read before.
+    """
 
     def __init__(self) -> None:
         self._frames: dict[str, tuple[Frame, bool]] = {}
+        self._bodies: dict[str, JavaThread] = {}
         self._allowance = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
 
-    def read(self, text: str | Iterable[str]) -> list[JavaThread]:
+    def read(self, text: str) -> list[JavaThread]:
         """The threads of a dump, those without Java code too. Raises DumpError, or Unreadable for
         more than is read.
         """
-        threads: list[_Thread] = []
-        for number, line in numbered(text, _WHAT):
-            line = line.rstrip("\r\n")
-            if line.startswith('"'):
-                if (header := _HEADER.match(line)) is not None:
-                    threads.append(_Thread(header["name"], int(header["nid"], 0)))
-            elif threads:
-                self._add(threads[-1], line, number)
-        return [thread.whole() for thread in threads]
+        bodies, threads, above = dict[str, JavaThread](), [], 0
+        for part in text.replace("\r\n", "\n").split('\n"'):
+            head, _, body = part.partition("\n")
+            if (header := _HEADER.match(head)) is not None:
+                known = bodies.get(body) or self._bodies.get(body) or self._body(body, above + 1)
+                bodies[body] = known
+                threads.append(replace(known, nid=int(header["nid"], 0), name=header["name"]))
+            above += part.count("\n") + 1
+        self._bodies = bodies
+        return threads
 
-    def _add(self, thread: _Thread, line: str, number: int) -> None:
-        """A line below the head of a thread."""
-        if line.startswith("\tat "):
-            thread.frames.append(self._frame(line, number))
-        elif line.startswith("\t- "):
-            _add_object(thread, line)
-        elif (state := _STATE.match(line)) is not None:
-            thread.state, thread.how = state["state"], state["how"] or ""
-        elif _CARRIES.match(line):
-            thread.carries = True
+    def _body(self, text: str, above: int) -> JavaThread:
+        """A thread by what is below its head; `above` are the lines before that."""
+        body = _Body()
+        for number, line in numbered(text, _WHAT):
+            if line.startswith("\tat "):
+                body.frames.append(self._frame(line, above + number))
+            elif line.startswith("\t- "):
+                body.add_object(line)
+            elif (state := _STATE.match(line)) is not None:
+                body.state, body.how = state["state"], state["how"] or ""
+            elif _CARRIES.match(line):
+                body.carries = True
+        return body.whole()
 
     def _frame(self, line: str, number: int) -> tuple[Frame, bool]:
         known = self._frames.get(line)
@@ -145,19 +159,6 @@ class DumpReader:
             known = java_frame(match["method"], at), match["native"] is not None
             self._frames[line] = known
         return known
-
-
-def _add_object(thread: _Thread, line: str) -> None:
-    """What a thread does with an object; what has no address is none that others wait for."""
-    if (owned := _OWNED.match(line)) is not None:
-        thread.owned.add(JavaObject(owned["address"], owned["of"]))
-    elif (match := _MONITOR.match(line)) is not None:
-        if match["does"] == _LOCKED:
-            thread.locked.add(match["address"])
-        if match["does"] in _GIVEN_BACK:
-            thread.given_back.add(match["address"])
-        if match["does"] in _WAITS and thread.waits is None:
-            thread.waits = JavaObject(match["address"], match["of"])
 
 
 def _state(state: str, how: str) -> JavaState:

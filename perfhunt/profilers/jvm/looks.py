@@ -37,7 +37,7 @@ class JvmLooker:
     how = "by thread dumps of the JVM"
     rate_hz = 20.0  # what a dump of 60 threads costs, 1 ms beside 2 ms to read it
     enough_hz = 6.0  # what tells a wait seen half of the time to 12 points in ten seconds
-    cost_limit = 0.04  # of one core
+    cost_limit = 0.05  # of one core
 
     def __init__(self, pid: int) -> None:
         """Raises AttachFailed."""
@@ -147,14 +147,16 @@ class JvmLooker:
             line = read(f"{base}/syscall") if thread.native else b""
         except (OSError, ValueError):
             return Wait(ThreadState.UNKNOWN)
-        ran_before, queued_before = self._ran.get(tid, (on_cpu, queued))
+        before = self._ran.get(tid)
         self._ran[tid] = on_cpu, queued
         if line:
+            # The dump is over, and with it what it kept threads waiting for.
             wait = self._waits.wait(tid, line)
-            # In a futex it only waits for the dump to end, or is on its way out of the call.
-            if wait.state not in (*_AT_WORK, ThreadState.LOCK, ThreadState.GIL):
+            if wait.state not in _AT_WORK:
                 return wait
-        longer = queued - queued_before > on_cpu - ran_before
+        elif before == (on_cpu, queued):
+            return Wait(ThreadState.OTHER)  # It has slept since the last look, inside the JVM.
+        longer = before is not None and queued - before[1] > on_cpu - before[0]
         return Wait(ThreadState.RUN_QUEUE if longer else ThreadState.ON_CPU)
 
 

@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import AttachFailed, Unreadable
-from perfhunt.model.profile import Profile, ProfileMode, Stack
-from perfhunt.model.profiles.readers.jfr import EVENT, parse_jfr_print
+from perfhunt.model.profile import LockWait, Profile, ProfileMode, Stack
+from perfhunt.model.profiles.readers.jfr import (
+    ALLOCATION_EVENT,
+    EVENT,
+    PAUSE_EVENT,
+    Collections,
+    parse_collections,
+    parse_jfr_print,
+)
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import print_into
@@ -46,7 +53,12 @@ def _printed(*command: str) -> Iterator[IO[str]]:
 
 def samples_printed(file: Path) -> AbstractContextManager[IO[str]]:
     """The text of `EVENT` in a recording, by the JDK's `jfr`. Raises AttachFailed when it fails."""
-    return _printed("jfr", "print", "--events", EVENT, "--stack-depth", str(_DEPTH), str(file))
+    return _events_printed(file, EVENT)
+
+
+def _events_printed(file: Path, *events: str) -> AbstractContextManager[IO[str]]:
+    depth = ("--stack-depth", str(_DEPTH))
+    return _printed("jfr", "print", "--events", ",".join(events), *depth, str(file))
 
 
 class _Recording:
@@ -95,14 +107,16 @@ class _Recording:
 
     def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()
+        waits: list[LockWait] = []
         cut = 0
         for file in self._files.values():
             try:
-                sampled, shortened = _kept(file)
+                sampled, shortened, collections = _kept(file)
             except Unreadable as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
             cut += shortened
+            waits += _stood_still(collections, seconds * len(self._files))
         pids = tuple(self._files)
         notes = [
             f"the recorder looks at {_FEW_THREADS} running threads at a time: with more, samples"
@@ -122,24 +136,37 @@ class _Recording:
             command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
             raw=self._files[pids[0]].with_suffix(".txt").name,
+            lock_waits=tuple(waits),
         )
 
 
-def _kept(file: Path) -> tuple[Mapping[Stack, float], int]:
-    """What ran in a recording, and how many stacks were cut. Its text is kept in its place: the
-    recording itself holds the JVM's environment, its properties and its command line.
+def _kept(file: Path) -> tuple[Mapping[Stack, float], int, Collections]:
+    """What ran in a recording, how many stacks were cut, and what it tells of the collector. Its
+    text is kept in its place: the recording itself holds the JVM's environment, its properties and
+    its command line.
     """
     try:
         with (
             file.with_suffix(".txt").open("w", encoding="utf-8") as kept,
-            samples_printed(file) as events,
+            _events_printed(file, EVENT, PAUSE_EVENT, ALLOCATION_EVENT) as events,
         ):
-            sampled = parse_jfr_print(events)
+            sampled, cut = parse_jfr_print(events)
+            events.seek(0)
+            collections = parse_collections(events)
             events.seek(0)
             shutil.copyfileobj(events, kept)
     finally:
         file.unlink(missing_ok=True)
-    return sampled
+    return sampled, cut, collections
+
+
+def _stood_still(collections: Collections, seconds: Seconds) -> Iterator[LockWait]:
+    """The pauses of the collector, parted among those that took the memory."""
+    whole = sum(collections.allocated.values())
+    share = collections.paused / seconds
+    for stack, size in collections.allocated.items():
+        if share and size:
+            yield LockWait(stack, "gc", share * size / whole, collections.pauses)
 
 
 def _version(jvm: AttachSocket) -> str:

@@ -17,6 +17,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
 /** A small shop with one bottleneck, chosen by the first argument, beside decoys that are none. */
@@ -33,14 +34,6 @@ public class Kiosk {
     static int served;
     static volatile double sink;
 
-    static void rest(long millis) {
-        try {
-            Thread.sleep(millis);
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
     static double compute(int rounds) {
         double x = 0;
         for (int i = 1; i < rounds; i++) x += Math.sqrt(i) % 3;
@@ -51,64 +44,48 @@ public class Kiosk {
 
     static void countServed() { synchronized (TALLY) { served++; } }
 
-    static void bookSale() { synchronized (TILL) { printReceipt(); } }
+    static void bookSale() throws Exception { synchronized (TILL) { printReceipt(); } }
 
-    static void printReceipt() { rest(8); }
+    static void printReceipt() throws Exception { Thread.sleep(8); }
 
-    static void fillShelf() {
+    static void fillShelf() throws Exception {
         SHELF.lock();
-        try { rest(8); } finally { SHELF.unlock(); }
+        try { Thread.sleep(8); } finally { SHELF.unlock(); }
     }
 
-    static void weigh() {
+    static void weigh() throws Exception {
         SCALES.acquireUninterruptibly();
         try { readScale(); } finally { SCALES.release(); }
     }
 
-    static void readScale() { rest(24); }
+    static void readScale() throws Exception { Thread.sleep(24); }
 
-    static void askLedger() {
+    static void askLedger() throws Exception {
         Integer link = borrow();
         try { runQuery(); } finally { LINKS.add(link); }
     }
 
-    static Integer borrow() {
-        try {
-            return LINKS.take();
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
+    static Integer borrow() throws Exception {
+        return LINKS.take();
     }
 
-    static void runQuery() { rest(24); }
+    static void runQuery() throws Exception { Thread.sleep(24); }
 
-    static void orderBread() {
-        try {
-            BAKERS.submit((Callable<Integer>) Kiosk::bake).get();
-        } catch (Exception e) {
-            throw new IllegalStateException(e);
-        }
+    static void orderBread() throws Exception {
+        BAKERS.submit((Callable<Integer>) Kiosk::bake).get();
     }
 
-    static int bake() { rest(32); return 1; }
+    static int bake() throws Exception { Thread.sleep(32); return 1; }
 
     static void priceBasket() { sink = compute(2_000_000); }
 
-    static void askSupplier() {
-        try {
-            HttpURLConnection call = (HttpURLConnection) supplier.toURL().openConnection();
-            call.getInputStream().readAllBytes();
-        } catch (IOException e) {
-            throw new IllegalStateException(e);
-        }
+    static void askSupplier() throws Exception {
+        HttpURLConnection call = (HttpURLConnection) supplier.toURL().openConnection();
+        call.getInputStream().readAllBytes();
     }
 
-    static void callSupplier() {
-        try {
-            CLIENT.send(HttpRequest.newBuilder(supplier).build(), HttpResponse.BodyHandlers.ofString());
-        } catch (Exception e) {
-            throw new IllegalStateException(e);
-        }
+    static void callSupplier() throws Exception {
+        CLIENT.send(HttpRequest.newBuilder(supplier).build(), HttpResponse.BodyHandlers.ofString());
     }
 
     /** Much garbage beside a large set that lives, which each collection goes through. */
@@ -128,7 +105,7 @@ public class Kiosk {
 
     static final List<String> ARTICLES = new ArrayList<>();
 
-    static void serve(String mode) {
+    static void serve(String mode) throws Exception {
         renderPage();
         countServed();
         switch (mode) {
@@ -147,7 +124,11 @@ public class Kiosk {
 
     static void answer(HttpExchange exchange, String mode) throws IOException {
         byte[] body = "ok".getBytes();
-        serve(mode);
+        try {
+            serve(mode);
+        } catch (Exception e) {
+            throw new IOException(e);
+        }
         exchange.sendResponseHeaders(200, body.length);
         ByteArrayOutputStream copy = new ByteArrayOutputStream();
         copy.write(body);
@@ -159,13 +140,15 @@ public class Kiosk {
     static void rotateKeys() {
         while (true) {
             sink = compute(400_000);
-            rest(40);
+            LockSupport.parkNanos(40_000_000);
         }
     }
 
     public static void main(String[] words) throws Exception {
+        // Head and body of an answer are two segments, the second of which would wait for an ACK.
+        System.setProperty("sun.net.httpserver.nodelay", "true");
         String mode = words[0];
-        if (words.length > 2) supplier = URI.create(words[2]);
+        supplier = URI.create("http://127.0.0.1:" + System.getenv("NEIGHBOUR") + "/");
         for (int i = 0; i < 3; i++) LINKS.add(i);
         if (mode.equals("garbage")) keepMuch();
         Thread keys = new Thread(Kiosk::rotateKeys, "keys");

@@ -4,10 +4,13 @@ has the thing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.states import States, ThreadState
+from perfhunt.model.units import Cores
 
 _PYTHON_CORE = "Python code of one process cannot use more than one"
 # Ends the version of a CPython build that runs without a GIL (PEP 703): the suffix of its ABI.
@@ -55,6 +58,26 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
     "go": RuntimeTraits(),
 }
 _NATIVE = RuntimeTraits(collector=False)
+
+
+# How HotSpot's collectors name their threads, as the kernel keeps it, and its compilers theirs.
+_COLLECTS = re.compile(r"(?:GC|G1|Shenandoah GC) |Z(?:Driver|Director|Worker|Stat|Unmapper)")
+_COMPILES = re.compile(r"C[12] CompilerThre|JVMCI")
+
+
+def collecting(states: States | None) -> Cores:
+    """Cores that threads used which do nothing but collect garbage."""
+    return _used(states, _COLLECTS)
+
+
+def compiling(states: States | None) -> Cores:
+    """Cores that threads used which do nothing but compile the code that runs."""
+    return _used(states, _COMPILES)
+
+
+def _used(states: States | None, named: re.Pattern[str]) -> Cores:
+    threads = states.threads if states is not None else ()
+    return sum(t.states.get(ThreadState.ON_CPU, 0.0) for t in threads if named.match(t.name))
 
 
 def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
