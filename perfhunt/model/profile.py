@@ -165,6 +165,11 @@ class Profile:
         return sum(self.stacks.values())
 
     @property
+    def mostly_lost(self) -> bool:
+        """Whether more samples were lost than kept: those are then some kinds of code, not all."""
+        return self.errors + self.dropped > self.total
+
+    @property
     def mean_threads(self) -> float | None:
         """Threads that a look found, on average; None when nobody counted the looks."""
         return self.total / self.ticks if self.ticks else None

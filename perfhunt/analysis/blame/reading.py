@@ -136,7 +136,9 @@ def _read_span(
     instants = raked(instants, span.states, span.profile)
     snapshots = snapshots_of(instants, code, idle)
     use = cpu_use_of(span, snapshots, code, idle)
-    profiled = span.profile is not None and use.samples >= PROFILED
+    profile = span.profile
+    whole = profile is not None and not profile.mostly_lost
+    profiled = whole and use.samples >= PROFILED
     account = charge(snapshots, use.shares(), profiled=profiled)
     in_flight = span.completed * span.service if span.service is not None else None
     if span.in_service and len(span.in_service) == len(instants):

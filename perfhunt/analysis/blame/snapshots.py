@@ -64,11 +64,11 @@ class Snapshot:
 
     @property
     def awaits_a_result(self) -> bool:
-        """Whether it is a task whose own code, the application's, awaits a bare future: something
-        that others of its process set.
+        """Whether it awaits a bare future, something that others of its process set: a thread whose
+        runtime says so, or a task whose own code, the application's, does.
         """
         ends = self.owner.is_app and self.path[-1] == self.owner.key
-        return self.sample.task and self.state == ThreadState.AWAIT and ends
+        return self.state == ThreadState.AWAIT and (ends or not self.sample.task)
 
     @property
     def waits_inside(self) -> bool:

@@ -12,7 +12,11 @@ from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, Stack
 from perfhunt.model.profiles.readers.jfr import java_frame
 
 _WHAT = "the JVM's thread dump"
-_HEADER = re.compile(r'"?(?P<name>.*)" .*\bnid=(?P<nid>0x[0-9a-f]{1,16}|[0-9]{1,19})\b')
+# Of one that carries a virtual thread, JDK 25 has the number in brackets alone.
+_HEADER = re.compile(
+    r'"?(?P<name>.*)" (?:.*\bnid=(?P<nid>0x[0-9a-f]{1,16}|[0-9]{1,19})\b'
+    r"|#[0-9]+ \[(?P<own>[0-9]{1,19})\])"
+)
 _STATE = re.compile(r"   java\.lang\.Thread\.State: (?P<state>[A-Z_]+)(?: \((?P<how>[^)]*)\))?")
 _FRAME = re.compile(
     r"\tat (?P<method>[^()]+)\((?:[^()/]*/)?"
@@ -22,7 +26,7 @@ _MONITOR = re.compile(
     r"\t- (?P<does>[a-z][-a-z() ]*?) +<(?P<address>0x[0-9a-f]{1,16})> \(a (?P<of>[^)]*)\)"
 )
 _OWNED = re.compile(r"\t- <(?P<address>0x[0-9a-f]{1,16})> \(a (?P<of>[^)]*)\)")
-_CARRIES = re.compile(r"   (?:Carrying|Mounted) virtual thread")
+_CARRIES, _CARRIED = "   Carrying virtual thread ", "   Mounted virtual thread "
 _LOCKED = "locked"
 # What HotSpot says of a monitor that a thread gave back until it is notified, or has it again.
 _GIVEN_BACK = ("waiting on", "waiting to re-lock in wait()")
@@ -129,7 +133,8 @@ class DumpReader:
             if (header := _HEADER.match(head)) is not None:
                 known = bodies.get(body) or self._bodies.get(body) or self._body(body, above + 1)
                 bodies[body] = known
-                threads.append(replace(known, nid=int(header["nid"], 0), name=header["name"]))
+                own = header["nid"] or header["own"]
+                threads.append(replace(known, nid=int(own, 0), name=header["name"]))
             above += part.count("\n") + 1
         self._bodies = bodies
         return threads
@@ -144,8 +149,10 @@ class DumpReader:
                 body.add_object(line)
             elif (state := _STATE.match(line)) is not None:
                 body.state, body.how = state["state"], state["how"] or ""
-            elif _CARRIES.match(line):
+            elif line.startswith(_CARRIES):
                 body.carries = True
+            elif line.startswith(_CARRIED):
+                body.frames.clear()  # Those of the carrier, which only runs what follows.
         return body.whole()
 
     def _frame(self, line: str, number: int) -> tuple[Frame, bool]:

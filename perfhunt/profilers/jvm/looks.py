@@ -4,6 +4,8 @@ dump, which stops them all; what runs, or is in code below Java, by /proc.
 
 from __future__ import annotations
 
+import re
+
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
@@ -25,6 +27,9 @@ _NANOSECONDS = 1e9  # per second
 _SMOOTHING = 0.2  # the weight of the last look in what one takes
 _LOCKS = "java.util.concurrent.locks."
 _CONDITION = "ConditionObject"
+# Classes of what others complete, as the JDK and libraries call theirs.
+_RESULT = re.compile(r"Future|Promise|Latch|ForkJoinTask")
+_WAKES = "VirtualThread-un"  # unparker in JDK 21, unblocker since 24
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _PAGE: Bytes = 4096
 
@@ -47,6 +52,7 @@ class JvmLooker:
         self._waits = ProcessWaits(pid)
         self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
         self._ran: dict[int, tuple[int, int]] = {}
+        self._native: dict[int, bytes] = {}
         self._exclusive: set[str] = set()  # classes of which somebody was seen to have one
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
         self._carried = False
@@ -64,6 +70,8 @@ class JvmLooker:
 
     def look(self) -> list[ThreadSample]:
         """Every thread with Java code now. Raises AttachFailed when it cannot be told."""
+        # Those that were below Java at the last look: the same call is the same wait.
+        self._native = {tid: self._syscall(tid) for tid in self._native}
         before = self._dumping()
         said = self._socket.ask("threaddump", *(["-l"] if self._lists else []))
         took = self._dumping() - before
@@ -79,7 +87,7 @@ class JvmLooker:
         self.seen += len(threads)
         self.unmatched += sum(each.nid not in ours for each in threads)
         self._exclusive |= {lock.of for each in threads for lock in each.synchronizers}
-        self._carried = self._carried or any(each.carries for each in threads)
+        self._carried = self._carried or any(map(_is_of_virtual, threads))
         return [self._sample(each, ours[each.nid]) for each in threads if each.nid in ours]
 
     def close(self) -> None:
@@ -87,8 +95,7 @@ class JvmLooker:
 
     def _dumping(self) -> Seconds:
         """What the threads that make dumps have run so far."""
-        base = f"/proc/{self._pid}/task"
-        ran = (text(f"{base}/{tid}/schedstat").partition(" ")[0] for tid in self._makers)
+        ran = (text(self._file(tid, "schedstat")).partition(" ")[0] for tid in self._makers)
         return sum(int(each) for each in ran if each) / _NANOSECONDS
 
     def _weigh(self, took: Seconds) -> None:
@@ -129,6 +136,8 @@ class JvmLooker:
             case JavaState.PARKED | JavaState.NOTIFIED:
                 if lock is None:
                     return Wait(ThreadState.LOCK)
+                if _RESULT.search(lock.of):
+                    return Wait(ThreadState.AWAIT, f"{_named(lock.address)}:{thread.nid}")
                 shared = thread.state is JavaState.PARKED and self._is_exclusive(lock)
                 own = "" if shared else f":{thread.nid}"
                 return Wait(ThreadState.LOCK, _named(lock.address) + own)
@@ -141,23 +150,38 @@ class JvmLooker:
 
     def _kernels(self, thread: JavaThread, tid: int) -> Wait:
         """What a thread that runs, for all the JVM knows, does by the kernel's word."""
-        base = f"/proc/{self._pid}/task/{tid}"
         try:
-            on_cpu, queued, _ = map(int, read(f"{base}/schedstat").split())
-            line = read(f"{base}/syscall") if thread.native else b""
+            on_cpu, queued, _ = map(int, read(self._file(tid, "schedstat")).split())
         except (OSError, ValueError):
             return Wait(ThreadState.UNKNOWN)
-        before = self._ran.get(tid)
+        last = self._ran.get(tid)
         self._ran[tid] = on_cpu, queued
-        if line:
-            # The dump is over, and with it what it kept threads waiting for.
-            wait = self._waits.wait(tid, line)
-            if wait.state not in _AT_WORK:
+        if thread.native:
+            line = self._syscall(tid)
+            wait, was = self._waits.wait(tid, line), self._native.get(tid)
+            self._native[tid] = line
+            # One that comes back from below Java waits in a futex until the dump is over.
+            if wait.state not in (*_AT_WORK, ThreadState.LOCK) or was == line:
                 return wait
-        elif before == (on_cpu, queued):
+        elif last == (on_cpu, queued):
             return Wait(ThreadState.OTHER)  # It has slept since the last look, inside the JVM.
-        longer = before is not None and queued - before[1] > on_cpu - before[0]
+        longer = last is not None and queued - last[1] > on_cpu - last[0]
         return Wait(ThreadState.RUN_QUEUE if longer else ThreadState.ON_CPU)
+
+    def _file(self, tid: int, name: str) -> str:
+        return f"/proc/{self._pid}/task/{tid}/{name}"
+
+    def _syscall(self, tid: int) -> bytes:
+        """The call that a thread is in, with its place on the stack; b"" where nobody may know."""
+        try:
+            return read(self._file(tid, "syscall"))
+        except OSError:
+            return b""
+
+
+def _is_of_virtual(thread: JavaThread) -> bool:
+    """Whether a thread is there for virtual ones: it carries one, or wakes them."""
+    return thread.carries or thread.name.startswith(_WAKES)
 
 
 def _named(address: str) -> str:

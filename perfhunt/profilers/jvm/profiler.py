@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from perfhunt.analysis.diagnosis.known.runtimes import is_of_the_jvm
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import LockWait, Profile, ProfileMode, Stack
 from perfhunt.model.profiles.readers.jfr import (
@@ -29,6 +30,8 @@ from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.target.proc.files import text
+from perfhunt.target.proc.threads import thread_name, tids
 
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
 _DEPTH = 256  # frames of a stack that are printed; the recorder keeps 64 unless told otherwise
@@ -36,6 +39,12 @@ _ANSWER: Seconds = 30.0  # of a tool that starts a JVM of its own
 _DEAD_MAN: Seconds = 60.0  # after its time, the recorder stops by itself
 # The recorder looks at no more running threads per tick than this (HotSpot, jfrThreadSampler.cpp).
 _FEW_THREADS = 5
+_NANOSECONDS = 1e9  # per second
+_UNSEEN = (
+    "the recorder saw less than half of what Java threads ran: it misses native code, and loops"
+    " that were compiled without debug information (-XX:+UnlockDiagnosticVMOptions"
+    " -XX:+DebugNonSafepoints keeps it)"
+)
 
 
 @contextmanager
@@ -68,6 +77,7 @@ class _Recording:
         self._files, self._seconds = files, seconds
         self._name = f"perfhunt-{os.getpid()}"
         self._sockets: dict[int, AttachSocket] = {}
+        self._ran: Seconds = 0.0
 
     def record(self, ask_stop: threading.Event) -> Profile:
         """The profile of all of them. Raises AttachFailed."""
@@ -77,9 +87,9 @@ class _Recording:
                 self._sockets[pid] = AttachSocket(pid)
                 self._start(pid)
                 started.append(self._sockets[pid])
-            began = time.monotonic()
+            began, before = time.monotonic(), self._java_cpu()
             ask_stop.wait(self._seconds)
-            seconds = time.monotonic() - began
+            seconds, self._ran = time.monotonic() - began, self._java_cpu() - before
             for pid in self._files:
                 self._stop(pid)
         except AttachFailed:
@@ -94,6 +104,15 @@ class _Recording:
         said = self._sockets[pid].command(f"JFR.start name={self._name} {how}")
         if "Started recording" not in said:
             raise AttachFailed(f"the JVM of pid {pid} records nothing: {said.strip()[:200]}")
+
+    def _java_cpu(self) -> Seconds:
+        """What threads that may run Java have run so far."""
+        return sum(
+            int(text(f"/proc/{pid}/task/{tid}/schedstat").partition(" ")[0] or 0) / _NANOSECONDS
+            for pid in self._files
+            for tid in tids(pid)
+            if not is_of_the_jvm(thread_name(pid, tid))
+        )
 
     def _stop(self, pid: int) -> None:
         # The JVM writes the file itself, as its own user and from its own directory.
@@ -122,6 +141,9 @@ class _Recording:
             f"the recorder looks at {_FEW_THREADS} running threads at a time: with more, samples"
             " are fewer than the time on CPU"
         ]
+        lost = max(0, round(self._ran * _RATE_HZ) - stacks.total())
+        if lost > stacks.total():
+            notes.append(_UNSEEN)
         if cut:
             notes.append(f"{cut} stacks were deeper than the recorder keeps and lack their roots")
         return Profile(
@@ -133,6 +155,7 @@ class _Recording:
             stacks={stack: float(n) for stack, n in stacks.items()},
             pids=pids,
             ticks=round(seconds * _RATE_HZ),
+            dropped=lost,
             command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
             raw=self._files[pids[0]].with_suffix(".txt").name,

@@ -36,11 +36,11 @@ public class Kiosk {
 
     static double compute(int rounds) {
         double x = 0;
-        for (int i = 1; i < rounds; i++) x += Math.sqrt(i) % 3;
+        for (int i = 1; i < rounds; i++) x += Math.sqrt(i) / i;
         return x;
     }
 
-    static void renderPage() { sink = compute(60_000); }
+    static void renderPage() { sink = compute(150_000); }
 
     static void countServed() { synchronized (TALLY) { served++; } }
 
@@ -77,7 +77,7 @@ public class Kiosk {
 
     static int bake() throws Exception { Thread.sleep(32); return 1; }
 
-    static void priceBasket() { sink = compute(2_000_000); }
+    static void priceBasket() { sink = compute(6_000_000); }
 
     static void askSupplier() throws Exception {
         HttpURLConnection call = (HttpURLConnection) supplier.toURL().openConnection();
@@ -139,7 +139,7 @@ public class Kiosk {
     /** A thread that is often busy, for nobody. */
     static void rotateKeys() {
         while (true) {
-            sink = compute(400_000);
+            sink = compute(1_000_000);
             LockSupport.parkNanos(40_000_000);
         }
     }

@@ -65,6 +65,16 @@ _COLLECTS = re.compile(r"(?:GC|G1|Shenandoah GC) |Z(?:Driver|Director|Worker|Sta
 _COMPILES = re.compile(r"C[12] CompilerThre|JVMCI")
 
 
+_SERVES_THE_JVM = re.compile(
+    r"VM |JFR |Attach Listener|Signal Dispatch|Service Thread|Sweeper|Monitor Deflati"
+)
+
+
+def is_of_the_jvm(name: str) -> bool:
+    """Whether a thread of HotSpot's that the kernel has by that name runs no code of anybody's."""
+    return any(own.match(name) for own in (_COLLECTS, _COMPILES, _SERVES_THE_JVM))
+
+
 def collecting(states: States | None) -> Cores:
     """Cores that threads used which do nothing but collect garbage."""
     return _used(states, _COLLECTS)
