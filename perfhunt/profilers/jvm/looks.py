@@ -137,7 +137,7 @@ class JvmLooker:
                 if lock is None:
                     return Wait(ThreadState.LOCK)
                 if _RESULT.search(lock.of):
-                    return Wait(ThreadState.AWAIT, f"{_named(lock.address)}:{thread.nid}")
+                    return Wait(ThreadState.AWAIT)  # It may come from elsewhere.
                 shared = thread.state is JavaState.PARKED and self._is_exclusive(lock)
                 own = "" if shared else f":{thread.nid}"
                 return Wait(ThreadState.LOCK, _named(lock.address) + own)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import States, ThreadState
-from perfhunt.model.units import Cores
+from perfhunt.model.units import Cores, Share
 
 _PYTHON_CORE = "Python code of one process cannot use more than one"
 # Ends the version of a CPython build that runs without a GIL (PEP 703): the suffix of its ABI.
@@ -65,6 +65,7 @@ _COLLECTS = re.compile(r"(?:GC|G1|Shenandoah GC) |Z(?:Driver|Director|Worker|Sta
 _COMPILES = re.compile(r"C[12] CompilerThre|JVMCI")
 
 
+_STOPS = "VM Thread"
 _SERVES_THE_JVM = re.compile(
     r"VM |JFR |Attach Listener|Signal Dispatch|Service Thread|Sweeper|Monitor Deflati"
 )
@@ -75,19 +76,14 @@ def is_of_the_jvm(name: str) -> bool:
     return any(own.match(name) for own in (_COLLECTS, _COMPILES, _SERVES_THE_JVM))
 
 
-def collecting(states: States | None) -> Cores:
-    """Cores that threads used which do nothing but collect garbage."""
-    return _used(states, _COLLECTS)
-
-
-def compiling(states: States | None) -> Cores:
-    """Cores that threads used which do nothing but compile the code that runs."""
-    return _used(states, _COMPILES)
-
-
-def _used(states: States | None, named: re.Pattern[str]) -> Cores:
+def collecting(states: States | None, paused: Share) -> Cores:
+    """Cores that the threads used which collect garbage, where every thread stood still for that in
+    a share of the time: HotSpot's simplest collector works in the thread that stops the others.
+    """
     threads = states.threads if states is not None else ()
-    return sum(t.states.get(ThreadState.ON_CPU, 0.0) for t in threads if named.match(t.name))
+    used = [(t.name, t.states.get(ThreadState.ON_CPU, 0.0)) for t in threads]
+    stopping = sum(cores for name, cores in used if name == _STOPS)
+    return sum(cores for name, cores in used if _COLLECTS.match(name)) + min(paused, stopping)
 
 
 def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
