@@ -78,7 +78,7 @@ class Features:
     (`await`: an event loop idled).
 
     `paused` is the share of the time in which all threads stood still for the collector, and
-    `collecting` the cores that its own threads used, in pauses at least one.
+    `collecting` the cores that it used.
 
     `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
@@ -221,7 +221,7 @@ def features_of(
         wire=wire,
         peers=peer_loads(reading, suspects),
         paused=knee.paused,
-        collecting=max(knee.paused, collecting(span.states)) if traits.collector else 0.0,
+        collecting=collecting(span.states, knee.paused) if traits.collector else 0.0,
     )
 
 
