@@ -44,6 +44,7 @@ def checks(
             *_one_profiler_for(target),
             *_looks(target),
             _plan(target),
+            *(ok("target", note) for note in target.notes),
             *standing(target),
         ]
     if question is not None and question.target.url:

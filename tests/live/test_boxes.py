@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.profilers.cpython.contained import Container
+from perfhunt.profilers.cpython.layouts.contained import Container
 from perfhunt.target.code.sources import text_of
 from perfhunt.target.proc.namespaces import in_network_of
 from perfhunt.target.process import process_of

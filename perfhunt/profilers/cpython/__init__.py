@@ -6,5 +6,5 @@ target's own interpreter runs a specimen, which tells the addresses of objects i
 offsets are those at which its memory holds them.
 
 One way only, each may import those named before it: memory; layouts; objects, tiles, resident;
-stacks, chains; greenlets; tasks, awaits; contained; target; looks.
+stacks, chains; greenlets; tasks, awaits; target; looks.
 """

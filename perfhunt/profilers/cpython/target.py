@@ -18,7 +18,7 @@ from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import json_value
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.cpython.contained import Container, only_child
+from perfhunt.profilers.cpython.layouts.contained import Container, only_child
 from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.learn import layout_of
 from perfhunt.profilers.cpython.memory import ProcessMemory

@@ -7,13 +7,14 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from pathlib import Path
 from typing import IO, TypeAlias
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.files import text
+from perfhunt.target.proc.files import counters
 from perfhunt.target.proc.namespaces import seen_from_here
 
 # Gives the texts of a target's own files, by path, of those that it is asked for.
@@ -63,5 +64,4 @@ def _member(archive: Path, path: Path) -> IO[bytes]:
 
 def _boot() -> Seconds:
     """When the host started, in seconds since 1970; infinity when nothing says."""
-    lines = (line.split() for line in text("/proc/stat").splitlines())
-    return next((float(words[1]) for words in lines if words[:1] == ["btime"]), float("inf"))
+    return float(counters("/proc/stat").get("btime", inf))

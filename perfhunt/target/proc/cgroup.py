@@ -9,7 +9,7 @@ from pathlib import Path
 
 from perfhunt.model.units import Bytes, Cores
 from perfhunt.target.proc.files import text
-from perfhunt.target.proc.process import PAGE
+from perfhunt.target.proc.process import MEMORY
 
 # cgroup v1 writes "no limit" as the largest page-aligned number, which no host has.
 _NO_LIMIT: Bytes = 1 << 60
@@ -165,7 +165,7 @@ def memory_limit(pid: int) -> tuple[Bytes, str]:
     """How much memory a process may use at most, and what says so: a cgroup limit, or the host's
     RAM.
     """
-    host = PAGE * os.sysconf("SC_PHYS_PAGES")
+    host = MEMORY
     group = find(pid, "memory")
     bound = memory_bound(group) if group else None
     if group and bound is not None and bound < host:
