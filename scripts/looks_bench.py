@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.table import cpython_looker
 
 TARGET = Path(__file__).with_name("looks_target.py")
 CASES = {
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 def looked_at(program: str, words: Sequence[str], seconds: float) -> dict[str, float | str]:
     """Looks a second and their cost in cores, of one target."""
     with target(program, words) as (pid, version):
-        instants = InstantsCapture([pid], seconds).wait()
+        instants = InstantsCapture([pid], seconds, make=cpython_looker).wait()
     (cost,) = re.findall(r"cost ([\d.]+)% of one core", instants.notes[-1])
     rate, seen = len(instants) / instants.seconds, len(instants.instants[-1].threads)
     per_look = float(cost) * 10 / rate

@@ -225,8 +225,9 @@ class ThreadSample:
     the chain of coroutines it awaits through.
 
     `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited
-    for ("" when none). `still`: it provably did not move between the readings around its stack, so
-    that stack and state belong together.
+    for ("" when none); `holds` is what it provably has, by the names that `wait_on` of others have.
+    `still`: it provably did not move between the readings around its stack, so that stack and state
+    belong together.
     """
 
     pid: int
@@ -238,6 +239,7 @@ class ThreadSample:
     thread_name: str = ""
     still: bool = False
     task: bool = False
+    holds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

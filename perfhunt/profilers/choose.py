@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import TargetProcess
-from perfhunt.profilers.instants import can_be_looked_at
-from perfhunt.profilers.profiler import Profiler
-from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.profiler import LookerMaker, Profiler
+from perfhunt.profilers.table import PROFILERS, looker_maker
 
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz
 _ANY_PROCESS = "native"  # the runtime of a profiler that can sample whatever runs
@@ -16,19 +15,19 @@ _ANY_PROCESS = "native"  # the runtime of a profiler that can sample whatever ru
 
 @dataclass(frozen=True, slots=True)
 class AttachPlan:
-    """What to attach: a profiler of its workers and its `mode`; `instants`: whether the stacks of
-    all its threads can be read. `reasons` says why each thing is, or is not, there.
+    """What to attach: a profiler of its workers and its `mode`; `looks`: what makes lookers
+    at all its threads, where there are any. `reasons` says why each thing is, or is not, there.
     """
 
     profiler: Profiler | None = None
     mode: ProfileMode = ProfileMode.CPU
-    instants: bool = False
+    looks: LookerMaker | None = None
     reasons: tuple[str, ...] = ()
 
 
 def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
     """The plan for a target: the best profiler of its runtime that can be used here, and looks at
-    every thread for Python.
+    every thread where its runtime has a looker.
 
     `opened`: the user allows profilers that open a door into the target (Node's inspector). A plan
     may be empty: thread states from /proc are taken in any case.
@@ -46,7 +45,8 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
         chosen = profiler
         reasons.append(f"{profiler.name}, {mode}: {because}")
         break
-    return AttachPlan(chosen, mode, can_be_looked_at(target.runtime), tuple(reasons))
+    looks = looker_maker(target.runtime, opened)
+    return AttachPlan(chosen, mode, looks, tuple(reasons))
 
 
 def _candidates(runtime: str) -> list[Profiler]:

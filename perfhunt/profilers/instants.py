@@ -6,47 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import EvidenceKind, Instant, Instants, Loss, ThreadSample
 from perfhunt.model.units import Seconds, Share
-from perfhunt.profilers.cpython.looks import CpythonLooker
-from perfhunt.profilers.py_spy.instants import DumpLooker
+from perfhunt.profilers.profiler import Looker, LookerMaker
 from perfhunt.profilers.release import capture_targets, release
 from perfhunt.target.proc.tree import working_pids
 
-_RUNTIME = "cpython"
 _GIVE_UP = 10  # failed looks in a row, with none that worked
 _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
-
-
-class Looker(Protocol):
-    """Looks at one process. `cpu` is what that cost so far beside the caller's own thread;
-    `rate_hz` and `cost_limit` (of one core) say how often it is worth to, `enough_hz` how often is
-    enough. `seen` counts the threads that the interpreter knew, `unmatched` those of them that
-    /proc did not. `unseen` is what of the process is not read, and why, as a clause; "" for none.
-    """
-
-    cpu: Seconds
-    rate_hz: float
-    enough_hz: float
-    cost_limit: Share
-    seen: int
-    unmatched: int
-
-    @property
-    def unseen(self) -> str:
-        """See the class."""
-        ...
-
-    def look(self) -> list[ThreadSample]:
-        """Every thread now. Raises AttachFailed when it cannot be told."""
-        ...
-
-    def close(self) -> None:
-        """Let the process go. Idempotent."""
-        ...
 
 
 def _first_look(looker: Looker) -> Seconds:
@@ -59,26 +28,12 @@ def _first_look(looker: Looker) -> Seconds:
     return looker.cpu + time.thread_time() - began
 
 
-def can_be_looked_at(runtime: str) -> bool:
-    """Whether the stacks of all threads of that runtime can be read."""
-    return runtime == _RUNTIME
-
-
-def looker_for(pid: int) -> tuple[Looker, str]:
-    """(the best way to look at a process, why it is not a better one). Raises AttachFailed when
-    there is none.
-    """
-    try:
-        return CpythonLooker(pid), ""
-    except AttachFailed as failed:
-        return DumpLooker(pid), failed.message
-
-
 class InstantsCapture:
     """A series of instants being taken, in a thread of the controller; begins when made.
 
-    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since
-    the run began. The rate is lowered until looking costs no more than it may.
+    `pids` are the workers, `make` how they are looked at; with `root` their replacements are
+    followed. `clock` gives seconds since the run began. The rate is lowered until looking costs no
+    more than it may.
     """
 
     def __init__(
@@ -87,12 +42,12 @@ class InstantsCapture:
         seconds: Seconds,
         clock: Callable[[], Seconds] = time.monotonic,
         *,
+        make: LookerMaker,
         root: int = 0,
-        looker: Callable[[int], tuple[Looker, str]] = looker_for,
     ) -> None:
         """Raises AttachFailed when none of the processes can be looked at."""
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
-        self._make = looker
+        self._make = make
         self._lookers: dict[int, Looker] = {}
         self._every: list[Looker] = []  # those of ended processes as well
         self._looks = 0
@@ -196,7 +151,7 @@ class InstantsCapture:
                 self._lookers[pid] = looker
                 self._every.append(looker)
                 if why:
-                    self._notes[f"{why}: threads were looked at by py-spy's dumps"] = None
+                    self._notes[why] = None
 
     def _take(self) -> Seconds:
         """Look once; how long to wait until the next look."""

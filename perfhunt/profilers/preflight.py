@@ -18,9 +18,8 @@ from perfhunt.model.question import Question, Ramp, Safety
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.instants import can_be_looked_at, looker_for
 from perfhunt.profilers.profiler import Profiler
-from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.table import PROFILERS, looker_maker
 from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.environment import package_version
@@ -148,11 +147,12 @@ def _looks(target: TargetProcess) -> Iterator[Check]:
     """How the threads and tasks of the first worker can be looked at; nothing where the runtime has
     no such way.
     """
-    if not can_be_looked_at(target.runtime):
+    make = looker_maker(target.runtime)
+    if make is None:
         return
     name, pid = "looks", target.workers[0]
     try:
-        looker, why = looker_for(pid)
+        looker, why = make(pid)
         try:
             samples = looker.look()
         finally:
@@ -162,14 +162,12 @@ def _looks(target: TargetProcess) -> Iterator[Check]:
         return
     tasks = sum(sample.task for sample in samples)
     seen = f"{len(samples) - tasks} threads and {tasks} tasks of pid {pid}"
-    if not why:
-        yield ok(name, f"the stacks of {seen} were read from its memory, without stopping it")
-        return
-    yield warn(
-        name,
-        f"{why}: py-spy's dumps are used, eight times a second, which see no tasks of asyncio",
-        "Threads are seen all the same.",
-    )
+    read_how = f"the stacks of {seen} were read {looker.how}"
+    blind = f"; not seen: {looker.unseen}" if looker.unseen else ""
+    if why:
+        yield warn(name, f"{why}; {read_how}{blind}", "Threads are seen all the same.")
+    else:
+        yield ok(name, f"{read_how}{blind}")
 
 
 def _waits(target: TargetProcess) -> Check:

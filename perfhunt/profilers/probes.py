@@ -22,7 +22,7 @@ from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
 from perfhunt.profilers.following import FollowingCapture, workers_of
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.peer_watch import PeerWatch
-from perfhunt.profilers.profiler import AccountedCapture, Profiler
+from perfhunt.profilers.profiler import AccountedCapture, LookerMaker, Profiler
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.target.resources.monitor import ResourceMonitor
@@ -181,10 +181,11 @@ class LiveProbes:
             )
 
     def idle(self) -> Instants | None:
-        """The threads of the target with no load from here; None when py-spy cannot see them."""
-        if not self._plan.instants:
+        """The threads of the target with no load from here; None when nothing reads them."""
+        make = self._plan.looks
+        if make is None:
             return None
-        capture = self._result(EvidenceKind.IDLE, lambda: self._instants(IDLE))
+        capture = self._result(EvidenceKind.IDLE, lambda: self._instants(IDLE, make))
         return None if capture is None else self.taken(EvidenceKind.IDLE, capture)
 
     def _waited_on(self) -> frozenset[str]:
@@ -249,10 +250,11 @@ class LiveProbes:
 
     def take_instants(self, seconds: Seconds) -> AccountedCapture[Instants] | None:
         """A series of instants, started; None when the plan has none, which is a loss."""
-        if not self._plan.instants:
+        make = self._plan.looks
+        if make is None:
             self._lose(EvidenceKind.WAITS, "no tool here reads the stacks of waiting threads")
             return None
-        return self._result(EvidenceKind.WAITS, lambda: self._instants(seconds))
+        return self._result(EvidenceKind.WAITS, lambda: self._instants(seconds, make))
 
     def take_peers(self) -> tuple[Peer, ...] | None:
         """What the target's peers did since the last call (or since `mark`); None when nobody
@@ -290,5 +292,6 @@ class LiveProbes:
     def _lose(self, what: EvidenceKind, why: str, then: str = _NOT_HERE) -> None:
         self._losses.append(Loss(what, 1.0, why, then))
 
-    def _instants(self, seconds: Seconds) -> InstantsCapture:
-        return InstantsCapture(self._target.workers, seconds, self._clock, root=self._target.root)
+    def _instants(self, seconds: Seconds, make: LookerMaker) -> InstantsCapture:
+        workers, root = self._target.workers, self._target.root
+        return InstantsCapture(workers, seconds, self._clock, make=make, root=root)

@@ -1,13 +1,14 @@
-"""The seam for profilers: what one must offer. Those that there are stand in `table`."""
+"""The seams for profilers and lookers: what one must offer. `table` has those there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from perfhunt.model.profile import Loss, Profile, ProfileMode
+from perfhunt.model.profile import Loss, Profile, ProfileMode, ThreadSample
 from perfhunt.model.run import TargetProcess
+from perfhunt.model.units import Seconds, Share
 
 _Taken = TypeVar("_Taken", covariant=True)
 
@@ -58,6 +59,8 @@ class Profiler(Protocol):
     runtimes: tuple[str, ...]
     modes: tuple[ProfileMode, ...]
     opens: str = ""
+    cost: str = ""
+    blind: str = ""
     at_once: int = 64
 
     def version(self) -> str:
@@ -91,6 +94,43 @@ class Profiler(Protocol):
         AttachFailed, ValueError for a mode it does not have.
         """
         ...
+
+
+class Looker(Protocol):
+    """Looks at every thread (task, goroutine) of one process, at one moment.
+
+    `cpu` is what that cost so far beside the caller's own thread; `rate_hz` and `cost_limit` (of
+    one core) say how often it is worth to, `enough_hz` how often is enough. `seen` counts the
+    threads that the interpreter knew, `unmatched` those of them that /proc did not. `unseen` is
+    what of the process is not read, and why, as a clause; "" for none. `how` ends the sentence "the
+    stacks of its threads were read".
+    """
+
+    how: str
+    cpu: Seconds
+    rate_hz: float
+    enough_hz: float
+    cost_limit: Share
+    seen: int
+    unmatched: int
+
+    @property
+    def unseen(self) -> str:
+        """See the class."""
+        ...
+
+    def look(self) -> list[ThreadSample]:
+        """Every thread now. Raises AttachFailed when it cannot be told."""
+        ...
+
+    def close(self) -> None:
+        """Let the process go. Idempotent."""
+        ...
+
+
+# (the best way to look at a process, why it is not a better one) of a pid. Raises AttachFailed when
+# there is none.
+LookerMaker: TypeAlias = Callable[[int], tuple[Looker, str]]
 
 
 def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int) -> Path:

@@ -1,15 +1,18 @@
-"""The profilers there are: a new one is a class and a line here."""
+"""The profilers and lookers there are: a new one is a class and a line here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from perfhunt.errors import AttachFailed
+from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.profiler import JvmProfiler
 from perfhunt.profilers.node.profiler import NodeProfiler
 from perfhunt.profilers.perf.profiler import PerfProfiler
-from perfhunt.profilers.profiler import Profiler
+from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
+from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 
 _ALL: tuple[Profiler, ...] = (
@@ -26,3 +29,26 @@ def versions() -> dict[str, str]:
     """Name to version of the profilers that are installed here."""
     installed = {name: profiler.version() for name, profiler in PROFILERS.items()}
     return {name: version for name, version in installed.items() if version}
+
+
+def cpython_looker(pid: int) -> tuple[Looker, str]:
+    """The memory of the process, else py-spy's dumps. Raises AttachFailed."""
+    try:
+        return CpythonLooker(pid), ""
+    except AttachFailed as failed:
+        used = "threads were looked at by py-spy's dumps, which see no tasks of asyncio"
+        return DumpLooker(pid), f"{failed.message}: {used}"
+
+
+# Whether a door may be opened into the target; then as above.
+_LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
+    {"cpython": lambda _: cpython_looker}
+)
+
+
+def looker_maker(runtime: str, opened: bool = False) -> LookerMaker | None:
+    """What makes lookers at processes of a runtime; None where nothing reads their stacks.
+    `opened`: the user allows those that open a door into the target.
+    """
+    make = _LOOKERS.get(runtime)
+    return None if make is None else make(opened)

@@ -16,6 +16,7 @@ from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.py_spy.dump import take_dump
 from perfhunt.profilers.py_spy.program import unusable
+from perfhunt.profilers.table import cpython_looker
 from tests.live.profiler_targets.launch import running, runs_freely
 from tests.live.running import until
 
@@ -53,7 +54,7 @@ def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
     roles = ("spin", "lock", "sleep", "receive", "epoll")
     with running("threads.py", *roles, program=needed(version)) as target:
         role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
-        instants = InstantsCapture([target.pid], 1.5).wait()
+        instants = InstantsCapture([target.pid], 1.5, make=cpython_looker).wait()
         assert runs_freely(target.pid)
     assert not any("dumps" in note for note in instants.notes), instants.notes
     assert len(instants) >= 12 and instants.errors == 0
@@ -108,7 +109,7 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
     if loop == "uvloop" and (program != sys.executable or not importlib.util.find_spec("uvloop")):
         pytest.skip("uvloop is not installed for this interpreter")
     with running("coroutines.py", loop, program=program) as target:
-        instants = InstantsCapture([target.pid], 2.0).wait()
+        instants = InstantsCapture([target.pid], 2.0, make=cpython_looker).wait()
         assert runs_freely(target.pid)
     assert len(instants) >= 12 and instants.errors == 0
     seen = {key: n / len(instants) for key, n in waiting(instants, "coroutines.py").items()}
@@ -157,7 +158,7 @@ def test_who_rests_is_told_by_the_sample_of_before_as_a_first_look_tells_it(vers
 @pytest.mark.parametrize("version", VERSIONS)
 def test_who_overslept_waits_for_the_loop(version: str) -> None:
     with running("coroutines.py", "blocked", program=needed(version)) as target:
-        instants = InstantsCapture([target.pid], 1.5).wait()
+        instants = InstantsCapture([target.pid], 1.5, make=cpython_looker).wait()
     states = {
         state: n
         for (function, state), n in waiting(instants, "coroutines.py").items()
@@ -198,7 +199,7 @@ def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
 def test_every_greenlet_waits_where_it_is_known_to(mode: str) -> None:
     pytest.importorskip("gevent")
     with running("greenlets.py", mode) as target:
-        instants = InstantsCapture([target.pid], 2.0).wait()
+        instants = InstantsCapture([target.pid], 2.0, make=cpython_looker).wait()
         assert runs_freely(target.pid)
     assert len(instants) >= 12 and instants.errors == 0
     counts = waiting(instants, "greenlets.py")
@@ -224,7 +225,7 @@ def test_every_greenlet_waits_where_it_is_known_to(mode: str) -> None:
 def test_greenlets_behind_a_busy_hub_wait_for_the_hub() -> None:
     pytest.importorskip("gevent")
     with running("greenlets.py", "busy") as target:
-        instants = InstantsCapture([target.pid], 2.0).wait()
+        instants = InstantsCapture([target.pid], 2.0, make=cpython_looker).wait()
     counts = waiting(instants, "greenlets.py")
     slept, ready = counts["naps", ThreadState.SLEEP], counts["naps", ThreadState.LOOP]
     assert ready > 5 * slept and ready + slept > len(instants)
@@ -234,7 +235,7 @@ def test_greenlets_that_are_not_looked_for_are_a_loss(monkeypatch: pytest.Monkey
     pytest.importorskip("gevent")
     monkeypatch.setattr("perfhunt.profilers.cpython.greenlets._MOST_MEMORY", 1 << 20)
     with running("greenlets.py") as target:
-        capture = InstantsCapture([target.pid], 0.5)
+        capture = InstantsCapture([target.pid], 0.5, make=cpython_looker)
         assert not any(t.task for instant in capture.wait() for t in instant.threads)
     (why,) = (loss.why for loss in capture.losses() if loss.share is None)
     assert why.startswith("greenlets are not looked for in a process of ")

@@ -21,7 +21,7 @@ from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.node.inspector import is_open
 from perfhunt.profilers.preflight import checks
-from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.table import PROFILERS, cpython_looker
 from perfhunt.target.process import process_of
 from tests.live.profiler_targets.launch import eventually, in_own_pids, running, runs_freely
 
@@ -211,7 +211,7 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
         "epoll",
     )
     with running("threads.py", *roles) as target:
-        instants = InstantsCapture([target.pid], 2.5).wait()
+        instants = InstantsCapture([target.pid], 2.5, make=cpython_looker).wait()
         assert runs_freely(target.pid)
         role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
         endpoint = f"127.0.0.1:{target.told['port']}"
@@ -262,7 +262,7 @@ def test_in_a_container_stacks_and_states_meet_although_the_numbers_differ(progr
         names = [path.read_text() for path in Path(f"/proc/{target.pid}/task").glob("*/status")]
         numbers = [line.split() for text in names for line in text.splitlines() if "NSpid:" in line]
         role_of = {int(own[1]): inside.get(int(own[-1]), "main") for own in numbers}
-        capture = InstantsCapture([target.pid], 1.5)
+        capture = InstantsCapture([target.pid], 1.5, make=cpython_looker)
         instants = capture.wait()
     assert len(instants) >= 3 and set(role_of.values()) == {"lock", "sleep", "receive", "main"}
     expected = {"lock": ThreadState.LOCK, "sleep": ThreadState.SLEEP, "receive": ThreadState.SOCKET}

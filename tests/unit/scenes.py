@@ -39,10 +39,11 @@ def stack(text: str) -> Stack:
 
 def thread(text: str, tid: int, pid: int = 1) -> ThreadSample:
     """`serve>view>pay sleep`, `serve>view gil`, `... lock@A`; a star after the state: it holds the
-    GIL. `task serve>view lock@A` is a task that waits.
+    GIL. `task serve>view lock@A` is a task that waits. `... sleep+A`: it is known to hold A.
     """
     task = text.startswith("task ")
     calls, _, state = text.removeprefix("task ").partition(" ")
+    state, _, held = state.partition("+")
     holds = state.endswith("*")
     state, _, wait_on = state.rstrip("*").partition("@")
     return ThreadSample(
@@ -53,6 +54,7 @@ def thread(text: str, tid: int, pid: int = 1) -> ThreadSample:
         wait_on=f"futex:{wait_on}" if state == "lock" else wait_on,
         holds_gil=holds,
         task=task,
+        holds=frozenset({f"futex:{held}"} if held else ()),
     )
 
 

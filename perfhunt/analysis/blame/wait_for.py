@@ -65,6 +65,7 @@ class Contention:
     function in which the others wait. `handoff`: the holders are threads of another kind, which do
     the waiters' work for them; `by_tasks`: they are tasks of an event loop, made for a request.
     `for_result`: the waiters await a bare future, which may be for what is elsewhere as well.
+    `told`: the runtime says who holds what, so nothing is inferred.
     """
 
     sites: LockSites
@@ -79,6 +80,7 @@ class Contention:
     handoff: bool = False
     by_tasks: bool = False
     for_result: bool = False
+    told: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -89,6 +91,8 @@ class Contention:
         each waiter has an address of its own to sleep on: a connection that was checked out, not a
         section that was entered.
         """
+        if self.told:
+            return self.concurrent >= THRESHOLDS.several
         if not self.holders or self.same_address >= THRESHOLDS.same_address or self.handoff:
             return False
         return self.concurrent >= THRESHOLDS.several or not self.near
@@ -112,6 +116,9 @@ class WaitForGraph:
         contention = self.at(waiter)
         if contention is None or not contention.holders:
             return []
+        if contention.told:
+            wanted = (waiter.sample.pid, waiter.sample.wait_on)
+            return [s for s in present if any((s.sample.pid, h) == wanted for h in s.sample.holds)]
         candidates = _candidates(contention.sites, present)
         return [
             s
@@ -168,7 +175,12 @@ def _contention(
     candidates = [_candidates(sites, present) for present in instants]
     for_threads, for_result = _wait_for_threads(waiters), _wait_for_result(waiters)
     anywhere = for_threads or for_result
-    holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
+    told = _cover(_told(sites, instants), 0)
+    is_told = told.coverage >= THRESHOLDS.near
+    if is_told:
+        holders = told
+    else:
+        holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
     if for_result and holders.coverage < THRESHOLDS.far:
         holders = _Holders()
     holding = [
@@ -199,7 +211,18 @@ def _contention(
         ),
         by_tasks=not for_result and _mostly(s.sample.task for s in held),
         for_result=for_result,
+        told=is_told,
     )
+
+
+def _told(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> list[list[_Candidate]]:
+    """The threads that provably hold what some wait for at `sites`, per instant."""
+    told = []
+    for present in instants:
+        wanted = {(s.sample.pid, s.sample.wait_on) for s in _waiters(sites, present)}
+        holding = (s for s in present if any((s.sample.pid, h) in wanted for h in s.sample.holds))
+        told.append([_Candidate(s, 0) for s in holding])
+    return told
 
 
 def _mostly(found: Iterable[bool]) -> bool:

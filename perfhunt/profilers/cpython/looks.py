@@ -81,6 +81,7 @@ class CpythonLooker:
     target is not stopped.
     """
 
+    how = "from its memory, without stopping it"
     rate_hz = 40.0  # faster, a look finds too many of the same waits to be worth its cost
     enough_hz = 8.0  # what tells a wait seen half of the time to 10 points in ten seconds
     cost_limit = 0.05  # of one core

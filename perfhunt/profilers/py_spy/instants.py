@@ -81,6 +81,7 @@ class DumpLooker:
     so far.
     """
 
+    how = "by py-spy's dumps, eight times a second"
     enough_hz = rate_hz = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
     cost_limit = 0.10  # of one core
     unseen = ""  # what there is beside threads, nobody knows

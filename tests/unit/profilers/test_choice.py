@@ -70,7 +70,7 @@ def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_te
     plan = choose(target("cpython", version, threads, workers=2))
     assert chosen_by(plan) == ["py-spy"]
     assert plan.mode is mode
-    assert plan.instants and plan.reasons
+    assert plan.looks and plan.reasons
 
 
 @pytest.mark.parametrize(

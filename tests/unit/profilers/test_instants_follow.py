@@ -10,7 +10,8 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import EvidenceKind, ThreadSample
-from perfhunt.profilers.instants import InstantsCapture, Looker
+from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.profiler import Looker
 
 LONG, WAIT = 60.0, 20.0  # seconds; each test ends its capture itself
 
@@ -20,6 +21,7 @@ class Pretend:
     when it `fails`.
     """
 
+    how = "as it pretends"
     rate_hz, enough_hz, cost_limit, cpu = 100.0, 0.0, 1.0, 0.0
 
     def __init__(self, pid: int, looked: threading.Semaphore, fails: bool) -> None:
@@ -52,7 +54,7 @@ def taken(pids: list[int], root: int, looks: int, fails: bool = False) -> Instan
     def make(pid: int) -> tuple[Looker, str]:
         return Pretend(pid, looked, fails), ""
 
-    capture = InstantsCapture(pids, LONG, root=root, looker=make)
+    capture = InstantsCapture(pids, LONG, root=root, make=make)
     for _ in range(looks):
         assert looked.acquire(timeout=WAIT)
     capture.stop()

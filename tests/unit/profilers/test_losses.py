@@ -27,7 +27,7 @@ from perfhunt.profilers import probes as probing
 from perfhunt.profilers.choose import AttachPlan
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.profiler import Capture
-from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.table import PROFILERS, cpython_looker
 from perfhunt.target.process import process_of
 from tests.sample_run import sample_run
 
@@ -95,7 +95,9 @@ def test_instants_that_cannot_begin_are_a_loss_of_the_waits_and_end_no_run(
 ) -> None:
     monkeypatch.setattr(probing, "InstantsCapture", refuses)
     probes = LiveProbes(ourselves(), tmp_path, time.monotonic)
-    probes._plan = AttachPlan(None, ProfileMode.CPU, instants=True, reasons=("nothing fits",))
+    probes._plan = AttachPlan(
+        None, ProfileMode.CPU, looks=cpython_looker, reasons=("nothing fits",)
+    )
     assert probes.idle() is None
     with probes.during("knee", 5.0, on_cpu=True, waits=True) as attached:
         pass
@@ -114,7 +116,7 @@ def test_a_run_that_requires_profiles_ends_with_the_first_loss(
 ) -> None:
     monkeypatch.setattr(probing, "InstantsCapture", refuses)
     probes = LiveProbes(ourselves(), tmp_path, time.monotonic, ProfilePolicy.REQUIRED)
-    probes._plan = AttachPlan(None, ProfileMode.CPU, instants=True)
+    probes._plan = AttachPlan(looks=cpython_looker)
     with pytest.raises(AttachFailed, match="may not look"):
         probes.idle()
 
