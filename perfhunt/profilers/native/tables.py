@@ -28,7 +28,7 @@ _FROM_HERE = 0x10  # DW_EH_PE_pcrel
 class UnwindRow:
     """What holds at one address: the caller's stack pointer is `register` plus `offset`, or what
     `expression` says; `saved` are the caller's registers, by how far from there they lie.
-    `is_root`: nobody called. `is_signal`: the kernel did.
+    `is_root`: nobody called.
     """
 
     register: int = STACK_POINTER
@@ -36,7 +36,6 @@ class UnwindRow:
     expression: bytes = b""
     saved: dict[int, int] = field(default_factory=dict)
     is_root: bool = False
-    is_signal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,6 @@ class _Common:
     returns: int
     encoding: int
     augmented: bool
-    is_signal: bool
     steps: bytes
 
 
@@ -83,10 +81,13 @@ class UnwindTables:
         rows = (self._middle(int(begin)) for begin in chosen)
         return [row for row in rows if row is not None]
 
-    def begin(self, address: int) -> int:
-        """Where the function begins that holds an address; 0 when that is not told."""
-        place = int(np.searchsorted(self._begins, address, side="right")) - 1
-        return int(self._begins[place]) if place >= 0 else 0
+    def extent(self, address: int) -> tuple[int, int]:
+        """(begin, end) of the function that holds an address; zeros when that is not told."""
+        try:
+            _, begin, length, _ = self._entry(address)
+        except (struct.error, IndexError, ValueError):
+            return 0, 0
+        return (begin, begin + length) if address < begin + length else (0, 0)
 
     def _middle(self, begin: int) -> UnwindRow | None:
         try:
@@ -99,8 +100,7 @@ class UnwindTables:
         common, begin, length, steps = self._entry(address)
         if not begin <= address < begin + length:
             return None
-        start = UnwindRow(is_signal=common.is_signal)
-        program = _Program(common, start, begin, address)
+        program = _Program(common, UnwindRow(), begin, address)
         program.run(common.steps)
         program.initial = program.row
         program.run(steps)
@@ -146,7 +146,6 @@ class UnwindTables:
             returns=returns,
             encoding=encoding,
             augmented=words.startswith("z"),
-            is_signal="S" in words,
             steps=self._frames[reader.at : at + 4 + size],
         )
 

@@ -23,6 +23,7 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _LITTLE_64 = b"\x7fELF\x02\x01"
 _LOAD, _NOBITS = 1, 8  # PT_LOAD, SHT_NOBITS
+_EXECUTABLE = 1  # PF_X
 _FUNCTION, _INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("at", "<u8")]
@@ -79,8 +80,10 @@ class Elf:
         rows = [
             _SEGMENT.unpack_from(self._bytes, segments + n * header[9]) for n in range(header[10])
         ]
-        # (address, offset in the file, size in the file) of what is loaded
-        self.loaded = [(row[3], row[2], row[5]) for row in rows if row[0] == _LOAD]
+        # (address, offset in the file, size in the file) of code
+        self._code = [
+            (row[3], row[2], row[5]) for row in rows if row[0] == _LOAD and row[1] & _EXECUTABLE
+        ]
         heads = [
             _SECTION.unpack_from(self._bytes, sections + n * header[11]) for n in range(header[12])
         ]
@@ -102,8 +105,8 @@ class Elf:
         return self._bytes[section.offset : section.offset + section.size]
 
     def address_of(self, offset: int) -> int | None:
-        """The address of what is at an offset in the file; None for what is not loaded."""
-        for address, begin, size in self.loaded:
+        """The address of the code at an offset in the file; None where there is none."""
+        for address, begin, size in self._code:
             low = begin & -mmap.PAGESIZE
             if low <= offset < begin + size:
                 return address + offset - begin
