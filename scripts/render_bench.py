@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import shutil
@@ -35,18 +33,13 @@ class Cost:
     peak: float
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print a line for each tool, and all as one JSON object at the end."""
-    parser = argparse.ArgumentParser(prog="bench-profile", description=__doc__)
-    parser.add_argument("--render", action="store_true", required=True, help="fold and draw")
-    parser.add_argument("--samples", type=int, default=1_000_000, help="lines of the profile")
-    parser.add_argument("--repeats", type=int, default=3, help="of each tool, interleaved")
-    options = parser.parse_args(arguments)
+def rendered(samples: int, repeats: int) -> dict[str, object]:
+    """A line for each tool, printed, and what the last line of the bench says of them."""
     with tempfile.TemporaryDirectory() as place:
         profile = Path(place, "profile.folded")
         with profile.open("w") as file:
-            file.writelines(lines(options.samples))
-        costs = measured(tools(), profile, options.repeats)
+            file.writelines(lines(samples))
+        costs = measured(tools(), profile, repeats)
     medians = {name: middle(each) for name, each in costs.items()}
     ours = medians["perfhunt"]
     for name, cost in medians.items():
@@ -55,16 +48,14 @@ def main(arguments: Sequence[str]) -> int:
             f"  {cost.cpu / ours.cpu:5.2f} times perfhunt's CPU"
         )
     peers = {name: round(c.seconds, 2) for name, c in medians.items() if name != "perfhunt"}
-    rendered = {
-        "stacks": options.samples,
+    return {
+        "stacks": samples,
         "seconds": round(ours.seconds, 2),
         "cpu_seconds": round(ours.cpu, 2),
         "peak_mib": round(ours.peak),
         "peers": peers,
         "peers_cpu_seconds": {name: round(medians[name].cpu, 2) for name in peers},
     }
-    print(json.dumps({"render": rendered}))
-    return 0
 
 
 def lines(samples: int) -> Iterator[str]:

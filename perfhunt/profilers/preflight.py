@@ -18,6 +18,7 @@ from perfhunt.model.question import Question, Ramp, Safety
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.choose import choose
 from perfhunt.profilers.profiler import Profiler
 from perfhunt.profilers.table import PROFILERS, looker_maker
 from perfhunt.target.host import limits
@@ -48,6 +49,7 @@ def checks(
         made += [
             *_one_profiler_for(target),
             *_looks(target),
+            _plan(target),
             _runs(target),
             _waits(target),
             *_stay(target),
@@ -88,7 +90,11 @@ def _profilers(target: TargetProcess | None) -> Iterator[Check]:
         elif target is not None and not profiler.opens:
             yield _attach(profiler, target)
         else:
-            yield ok(profiler.name, f"{profiler.name} is here: {profiler.help}")
+            asks = f"; it is used with --open-target only, since it {profiler.opens}"
+            yield ok(
+                profiler.name,
+                f"{profiler.name} is here: {profiler.help}{asks if profiler.opens else ''}",
+            )
     yield from (limits.ptrace_scope(), limits.ptrace_capability(), limits.perf_paranoid())
 
 
@@ -107,7 +113,24 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
         except AttachFailed as error:
             return warn(profiler.name, error.message, error.hint)
     attached = f"{profiler.name} {profile.version} attached to pid {pid}"
-    return ok(profiler.name, f"{attached} for {_TRIED_FOR} s ({profile.total:g} samples)")
+    return ok(
+        profiler.name,
+        f"{attached} for {_TRIED_FOR} s ({profile.total:g} samples){_terms(profiler)}",
+    )
+
+
+def _terms(profiler: Profiler) -> str:
+    """What the use of a profiler costs and what it does not see, to end a sentence with."""
+    cost = f"; it costs {profiler.cost}" if profiler.cost else ""
+    return cost + (f"; not seen: {profiler.blind}" if profiler.blind else "")
+
+
+def _plan(target: TargetProcess) -> Check:
+    """What a run would attach, and why that."""
+    plan = choose(target)
+    said = "; ".join(plan.reasons) or f"no profiler is for {target.runtime or 'this runtime'}"
+    looks = "all threads are looked at" if plan.looks else "waiting threads: by their states alone"
+    return ok("what is used", f"{said}; {looks}")
 
 
 def _limits(target: TargetProcess | None, question: Question | None) -> Iterator[Check]:

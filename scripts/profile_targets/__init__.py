@@ -1,0 +1,1 @@
+"""Programs of known work and waits, one for each runtime, for `scripts/profile_bench.py`."""
