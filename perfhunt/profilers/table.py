@@ -9,6 +9,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.profiler import JvmProfiler
+from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.node.profiler import NodeProfiler
 from perfhunt.profilers.perf.profiler import PerfProfiler
 from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
@@ -40,9 +41,14 @@ def cpython_looker(pid: int) -> tuple[Looker, str]:
         return DumpLooker(pid), f"{failed.message}: {used}"
 
 
+def native_looker(pid: int) -> tuple[Looker, str]:
+    """Registers and copies of stacks. Raises AttachFailed."""
+    return NativeLooker(pid), ""
+
+
 # Whether a door may be opened into the target; then as above.
 _LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
-    {"cpython": lambda _: cpython_looker}
+    {"cpython": lambda _: cpython_looker, "native": lambda _: native_looker}
 )
 
 

@@ -60,9 +60,9 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("text", "traffic", "verdict", "document", "profiles", "testfile", "recorded"),),
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
-    "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
+    "profilers": (("py_spy",), ("cpython",), ("native",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("requests", "pictures", "html", "ci"),),
-    "target": (("proc", "code", "resources", "host"),),
+    "target": (("proc", "binary", "code", "resources", "host"),),
 }
 
 PROGRAMS = {  # each has its own import root

@@ -28,6 +28,8 @@ FUTEX = "futex:"
 FOR_A_THREAD = "futex:thread:"
 
 
+_SHARED = re.compile(r"\.so(?:\.[\d.]+)?$")
+_NUMBER = re.compile(r"\d+")  # which of its pool a thread is
 # Where the standard library waits for what it gave to a pool, and where processes of one begin.
 _RESULT = re.compile(r"/(?:concurrent/futures/_base|multiprocessing/pool)\.py$")
 _WORKER = re.compile(
@@ -142,7 +144,11 @@ def _calls(stack: Stack, code: Code) -> CallPath:
 
 
 def thread_group(sample: ThreadSample) -> ThreadGroup:
-    """What kind of thread it is, by where its stack begins: equal for the threads of a pool."""
+    """What kind of thread it is, by where its stack begins: equal for the threads of a pool. Where
+    it begins in the C library, as all do of what is compiled, by what the program called it.
+    """
+    if sample.stack and _SHARED.search(sample.stack[0].file):
+        return ((_NUMBER.sub("", sample.thread_name), sample.stack[0].file),)
     return _start(call_path(sample.stack))
 
 

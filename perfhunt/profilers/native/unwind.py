@@ -135,12 +135,11 @@ class Unwinder:
     def _searched(self, row: UnwindRow, inside: int, low: int, stack: StackCopy) -> int | None:
         """What a function counts from, found by the call that made it; None when there is none.
 
-        A call that names the function, or one that ends by jumping to it, is certain. Next best is
-        one whose caller's frame pointer leads on to another call; then one through a pointer.
+        A call that names the function, or another that ends by jumping to it, is certain. Else the
+        first call through a register counts.
         """
         begin, _ = self._image.extent(inside)
-        saved_at = row.saved.get(FRAME_POINTER, 0)
-        chained = through_pointer = None
+        through_pointer = None
         for address, code in self._calls_on(stack, low):
             called = self._called(code)
             base = address - row.saved.get(RETURN_ADDRESS, -_WORD)
@@ -148,27 +147,15 @@ class Unwinder:
                 continue
             if self._reaches(called, begin, _MOST_JUMPS):
                 return base
-            if chained is None and saved_at and self._leads_on(base + saved_at, base, stack):
-                chained = base
             if through_pointer is None and called == 0:
                 through_pointer = base
-        return chained or through_pointer
+        return through_pointer
 
     def _calls_on(self, stack: StackCopy, low: int) -> list[tuple[int, int]]:
         """(place, address of code) for what may be a return address, from `low` upwards."""
         raw = stack.raw[max(0, low - stack.at) :][:_SEARCHED]
         words = np.frombuffer(raw[: len(raw) // _WORD * _WORD], "<u8")
         return [(low + _WORD * int(n), int(words[n])) for n in self._image.code_among(words)]
-
-    def _leads_on(self, saved: int, base: int, stack: StackCopy) -> bool:
-        """Whether the word that a frame saved is the frame pointer of a caller, as code has it that
-        keeps them.
-        """
-        frame = stack.word(saved)
-        if frame is None or not base <= frame < base + _SEARCHED or frame % _WORD:
-            return False
-        code = stack.word(frame + _WORD)
-        return code is not None and self._image.is_code(code) and self._called(code) is not None
 
     def _called(self, code: int) -> int | None:
         """The address that the call in front of an address calls; 0 for one through a pointer that
