@@ -37,8 +37,11 @@ _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
 }
 # What is linked into a program of Rust or C++ from the language's own library, by the function.
 _COMPILED_IN = re.compile(
-    r"^[<&*\s]*(?:mut |dyn |const )*(?:std|core|alloc|__gnu_cxx|__cxxabiv1|__gnu_debug)::"
-    r"|^<&?(?:mut )?[A-Z]\w? as (?:std|core|alloc)::|^(?:__rust_|rust_|_start$|__libc_|_Unwind_)"
+    r"^[<&*\s]*(?:mut |dyn |const )*"
+    r"(?:(?:std|core|alloc|__rustc|__gnu_cxx|__cxxabiv1|__gnu_debug)::"
+    r"|(?<=[<&*\s])(?:[\[(].{0,200}|(?:str|bool|char|[iuf](?:8|16|32|64|128|size)|[A-Z]\w?)\b[^:]{0,200})"
+    r"(?:>::\w+$| as [<&]*(?:std|core|alloc)\b))"
+    r"|^(?:__rust_|rust_|_start$|__libc_|_Unwind_)"
 )
 # The crate of a function, or of the type that it is of.
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")

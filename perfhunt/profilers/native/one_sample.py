@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.native.tables import FRAME_POINTER
+from perfhunt.target.binary.tables import FRAME_POINTER
 from perfhunt.profilers.native.unwind import Registers
 
 _CALLS = {"x86_64": 298}  # the number of perf_event_open

@@ -17,7 +17,7 @@ import numpy as np
 
 from perfhunt.model.units import Bytes
 from perfhunt.profilers.native.image import ProcessImage
-from perfhunt.profilers.native.tables import (
+from perfhunt.target.binary.tables import (
     FRAME_POINTER,
     RETURN_ADDRESS,
     STACK_POINTER,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import re
 
-# Where cargo keeps sources: of registries, of git, and those that a project keeps beside its own.
+# Where cargo keeps sources: of registries, of git, those that a project keeps beside its own, and
+# those that the language's library was built with.
 _SOURCE = re.compile(
     rb"/registry/src/[^/\0]{1,128}/([A-Za-z0-9_-]{1,64}?)-\d+\.\d[^/\0]{0,64}/"
+    rb"|/rust/deps/([A-Za-z0-9_-]{1,64}?)-\d+\.\d[^/\0]{0,64}/"
     rb"|/git/checkouts/([A-Za-z0-9_-]{1,64})-[0-9a-f]{8,16}/"
     rb"|/vendor/([A-Za-z0-9_-]{1,64}?)(?:-\d+\.\d[^/\0]{0,64})?/src/"
 )

@@ -140,7 +140,7 @@ class _Symbol:
 
     def _plain_identifier(self) -> str:
         is_punycode = self._next_is("u")
-        length = int(self._matched(r"\d{1,5}"))
+        length = int(self._matched(r"0|[1-9]\d{0,4}"))
         self._next_is("_")
         name, self._at = self._text[self._at : self._at + length], self._at + length
         if not is_punycode:

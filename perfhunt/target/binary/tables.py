@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from perfhunt.model.units import Bytes
 from perfhunt.target.binary.elf import Elf
 
 STACK_POINTER, FRAME_POINTER, RETURN_ADDRESS = 7, 6, 16  # DWARF's numbers of x86-64's registers
@@ -18,6 +19,7 @@ _SORTED = b"\x01\x1b\x03\x3b"  # a table of pairs of 32 bits, relative to its ow
 _PAIRS = 12  # bytes in front of them
 _WORD = struct.Struct("<Q")
 _ENTRY = struct.Struct("<II")  # length, and the way back to the common entry
+_CALLS_OTHERS: Bytes = 64  # of a function; shorter ones are mostly stubs, or call nothing
 _MOST_STEPS = 4096  # instructions of one entry
 _SIGNED = {0x9: ("<h", 2), 0xA: ("<h", 2), 0xB: ("<i", 4), 0xC: ("<q", 8)}
 _PLAIN = {0x0: ("<Q", 8), 0x2: ("<H", 2), 0x3: ("<I", 4), 0x4: ("<Q", 8), **_SIGNED}
@@ -75,11 +77,15 @@ class UnwindTables:
                 self._rows[address] = None
         return self._rows[address]
 
-    def sampled(self, most: int) -> list[UnwindRow]:
-        """What holds in the middle of up to `most` functions, evenly chosen."""
-        chosen = self._begins[:: max(1, len(self._begins) // most)] if len(self._begins) else ()
-        rows = (self._middle(int(begin)) for begin in chosen)
-        return [row for row in rows if row is not None]
+    def sampled(self, most: int) -> list[tuple[int, UnwindRow]]:
+        """(address, what holds there) in the middle of up to `most` functions, evenly chosen, of
+        those that are long enough to call others.
+        """
+        gaps = np.diff(self._begins, append=self._begins[-1:])
+        long = self._begins[gaps >= _CALLS_OTHERS]
+        chosen = (self.extent(int(begin)) for begin in long[:: max(1, len(long) // most)])
+        middles = [(begin + end) // 2 for begin, end in chosen if end - begin >= _CALLS_OTHERS]
+        return [(at, row) for at in middles if (row := self.row(at)) is not None]
 
     def extent(self, address: int) -> tuple[int, int]:
         """(begin, end) of the function that holds an address; zeros when that is not told."""
@@ -88,13 +94,6 @@ class UnwindTables:
         except (struct.error, IndexError, ValueError):
             return 0, 0
         return (begin, begin + length) if address < begin + length else (0, 0)
-
-    def _middle(self, begin: int) -> UnwindRow | None:
-        try:
-            _, first, length, _ = self._entry(begin)
-        except (struct.error, IndexError, ValueError):
-            return None
-        return self.row(first + length // 2)
 
     def _read(self, address: int) -> UnwindRow | None:
         common, begin, length, steps = self._entry(address)
