@@ -99,7 +99,9 @@ def test_stacks_of_running_and_sleeping_threads_reach_their_root(form: str) -> N
     with running("", "mutex", program=built(form)) as target:
         load = start_drive(target.told["port"], 2.5, "users", 6)
         with closing(NativeLooker(target.pid)) as looker:
-            samples = [sample for _ in range(30) if not time.sleep(0.05) for sample in looker.look()]
+            samples = [
+                sample for _ in range(30) if not time.sleep(0.05) for sample in looker.look()
+            ]
             assert looker.unseen == ""
         assert runs_freely(target.pid)
         load.communicate()

@@ -254,9 +254,7 @@ def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:
     waiting: Sequence[ThreadSample] = [
         s for s in samples if s.state == ThreadState.LOCK and s.wait_on.startswith(_FUTEX)
     ]
-    return {
-        s.wait_on for s in waiting if any(_MUTEX.search(f.function) for f in s.stack[-_TOP:])
-    }
+    return {s.wait_on for s in waiting if any(_MUTEX.search(f.function) for f in s.stack[-_TOP:])}
 
 
 def _queued_longer(before: bytes, after: bytes) -> bool:

@@ -2,8 +2,8 @@
 
 The kernel tells of a thread that sleeps where its code and its stack are, and no more. Where a
 function counts from its frame pointer, and no function below it saved that register, its frame is
-found by the call that made it: of the addresses on the stack, the first that lies behind a call of
-this function.
+found by the call that made it: of the addresses on the stack, one that lies behind a call of this
+function, and from which the way leads to the root.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -41,6 +42,9 @@ _LONGEST_STUB: Bytes = 16  # what calls another library's function, through its 
 _MOST_JUMPS = 3  # in a row
 _MOST_CODE: Bytes = 64 << 10  # of a function, in which jumps are looked for
 
+_MOST_WAYS, _MOST_GUESSES = 8, 2  # that are tried of one frame, and frames of a stack
+
+_Step: TypeAlias = tuple[int, dict[int, int]]  # where code goes on, and its registers
 MemoryReader = Callable[[int, Bytes], bytes]  # address and size -> what is there, or less
 
 
@@ -80,38 +84,51 @@ class Unwinder:
 
     def walk(self, at: Registers, stack: StackCopy) -> tuple[list[int], bool]:
         """(addresses of code, leaf first, one within each call; whether they reach the root)."""
-        known = {**at.others, STACK_POINTER: at.stack}
-        code, found = at.code, list[int]()
+        return self._walk((at.code, {**at.others, STACK_POINTER: at.stack}), stack, 0)
+
+    def _walk(self, step: _Step, stack: StackCopy, guesses: int) -> tuple[list[int], bool]:
+        """The same from a step on; of several ways to go on, the first that reaches the root."""
+        (code, known), found = step, list[int]()
         while len(found) < _MOST_FRAMES and self._image.is_code(code):
-            inside = code - bool(found)  # A return address may lie behind the function's end.
+            # A return address may lie behind the function's end.
+            inside = code - bool(found or guesses)
             found.append(inside)
             row = self._image.row(inside)
             if row is not None and row.is_root:
                 return found, True
-            step = self._caller(row, inside, known, stack)
-            if step is None:
+            steps = self._callers(row, inside, known, stack)
+            if len(steps) > 1 and guesses < _MOST_GUESSES:
+                ways = [self._walk(each, stack, guesses + 1) for each in steps]
+                rest, whole = next((way for way in ways if way[1]), ways[0])
+                return found + rest, whole
+            if not steps:
                 return found, False
-            code, known = step
-            if code == 0:
-                return found, True
-        return found, False
+            code, known = steps[0]
+        return found, code == 0 and not guesses
 
-    def _caller(
+    def _callers(
         self, row: UnwindRow | None, inside: int, known: dict[int, int], stack: StackCopy
-    ) -> tuple[int, dict[int, int]] | None:
-        """(where the caller goes on, its registers); None where that is not to be had."""
+    ) -> list[_Step]:
+        """Where the caller may go on, the likeliest first; mostly there is one place."""
         if row is None:
-            return self._by_frame_pointer(known, stack)
+            step = self._by_frame_pointer(known, stack)
+            return [step] if step is not None else []
         if row.expression:
             base = evaluated(row.expression, known, stack.word)
+            bases = [base] if base is not None else []
         elif row.register in known:
-            base = known[row.register] + row.offset
+            bases = [known[row.register] + row.offset]
         else:
-            base = self._searched(row, inside, known[STACK_POINTER], stack)
-        if base is None or base <= known[STACK_POINTER]:
-            return None
+            bases = self._searched(row, inside, known[STACK_POINTER], stack)
+        steps = (self._step(row, base, known, stack) for base in bases)
+        return [step for step in steps if step is not None]
+
+    def _step(
+        self, row: UnwindRow, base: int, known: dict[int, int], stack: StackCopy
+    ) -> _Step | None:
+        """(where the caller goes on, its registers); None where nothing can be read."""
         code = stack.word(base + row.saved.get(RETURN_ADDRESS, -_WORD))
-        if code is None:
+        if code is None or base <= known[STACK_POINTER]:
             return None
         caller = {r: value for r, value in known.items() if r not in row.saved}
         for register, offset in row.saved.items():
@@ -120,9 +137,7 @@ class Unwinder:
         caller[STACK_POINTER] = base
         return code, caller
 
-    def _by_frame_pointer(
-        self, known: dict[int, int], stack: StackCopy
-    ) -> tuple[int, dict[int, int]] | None:
+    def _by_frame_pointer(self, known: dict[int, int], stack: StackCopy) -> _Step | None:
         """The caller of code without a table (made at run time), by the chain of frame pointers."""
         frame, low = known.get(FRAME_POINTER), known[STACK_POINTER]
         if frame is None or not low <= frame < low + _SEARCHED or frame % _WORD:
@@ -132,24 +147,26 @@ class Unwinder:
             return None
         return code, {FRAME_POINTER: outer, STACK_POINTER: frame + 2 * _WORD}
 
-    def _searched(self, row: UnwindRow, inside: int, low: int, stack: StackCopy) -> int | None:
-        """What a function counts from, found by the call that made it; None when there is none.
+    def _searched(self, row: UnwindRow, inside: int, low: int, stack: StackCopy) -> list[int]:
+        """What a function may count from, found by the call that made it, the likeliest first.
 
-        A call that names the function, or another that ends by jumping to it, is certain. Else the
-        first call through a register counts.
+        A call that names the function, or another that ends by jumping to it, is certain but for
+        calls that are over and left their mark. Else the first calls through registers count.
         """
         begin, _ = self._image.extent(inside)
-        through_pointer = None
+        named, through_pointers = list[int](), list[int]()
         for address, code in self._calls_on(stack, low):
             called = self._called(code)
             base = address - row.saved.get(RETURN_ADDRESS, -_WORD)
             if called is None or base <= low:
                 continue
             if self._reaches(called, begin, _MOST_JUMPS):
-                return base
-            if through_pointer is None and called == 0:
-                through_pointer = base
-        return through_pointer
+                named.append(base)
+            elif called == 0:
+                through_pointers.append(base)
+            if len(named) == _MOST_WAYS:
+                break
+        return (named or through_pointers)[:_MOST_WAYS]
 
     def _calls_on(self, stack: StackCopy, low: int) -> list[tuple[int, int]]:
         """(place, address of code) for what may be a return address, from `low` upwards."""
