@@ -1,8 +1,8 @@
 """Node: V8's own CPU sampler, switched on in a live process through its inspector.
 
 SIGUSR1 makes Node listen for a debugger on 127.0.0.1:9229, so this opens a door into the target: it
-is used only when asked for, and closed again afterwards, by the target itself if this process
-should die in between.
+is used only when asked for, and closed again afterwards, by a guard if this process should die in
+between, and by the target itself should the guard die too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile, without
 from perfhunt.model.run import ProcessIdentity, TargetProcess
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.node.guard import DoorGuard
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.release import wait_until
@@ -55,9 +56,11 @@ class _Session:
         self._process, self._pid = process, process.pid
         self._seconds, self._rate_hz, self._raw = seconds, rate_hz, raw
         self._notes: list[str] = []
+        self._guard = DoorGuard(self._pid)
         try:
             self._version, self._inspector = self._open()
         except (InspectorError, OSError) as error:
+            self._guard.dismiss(closed=False)
             raise AttachFailed(
                 f"the inspector of Node process {self._pid} could not be used: {error}"
             ) from error
@@ -117,7 +120,9 @@ class _Session:
         with suppress(InspectorError):
             self._inspector.evaluate(_CLOSE)
         self._inspector.close()
-        if not wait_until(lambda: not is_open(), _CLOSES_WITHIN):
+        closed = wait_until(lambda: not is_open(), _CLOSES_WITHIN)
+        self._guard.dismiss(closed)
+        if not closed:
             self._notes.append(
                 f"the inspector on port {PORT} is still open;"
                 f" process {self._pid} was asked to close it"
