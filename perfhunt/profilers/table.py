@@ -15,10 +15,12 @@ from perfhunt.profilers.perf.profiler import PerfProfiler
 from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
 from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
+from perfhunt.profilers.tokio.profiler import TokioProfiler
 
 _ALL: tuple[Profiler, ...] = (
     PySpyProfiler(),
     PerfProfiler(),
+    TokioProfiler(),
     NodeProfiler(),
     GoProfiler(),
     JvmProfiler(),

@@ -43,6 +43,7 @@ _COMPILED_IN = re.compile(
     r"(?:>::\w+$| as [<&]*(?:std|core|alloc)\b))"
     r"|^(?:__rust_|rust_|_start$|__libc_|_Unwind_)"
 )
+_CARGO = re.compile(r"/registry/src/|/git/checkouts/|^/rustc/")
 # The crate of a function, or of the type that it is of.
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
@@ -156,6 +157,8 @@ class Code:
             return Origin.NATIVE
         if _COMPILED_IN.search(frame.function):
             return Origin.RUNTIME
+        if _CARGO.search(frame.file):
+            return Origin.LIBRARY
         crate = _CRATE.match(frame.function)
         theirs = crate is not None and f"{crate[1]}::" in self.libraries
         return Origin.LIBRARY if theirs else Origin.APP

@@ -20,7 +20,7 @@ from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.answers.failures import Failures, failures_of
 from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, is_certain, wire_reading
-from perfhunt.model.profile import Instants
+from perfhunt.model.profile import Instants, LongPoll
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Cores, Seconds, Share
@@ -101,6 +101,7 @@ class Features:
     helpers: PoolUse | None
     contentions: tuple[Contention, ...]
     contended: Mapping[tuple[FunctionKey, str], tuple[float, int]]
+    long_polls: tuple[LongPoll, ...]
     endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
@@ -201,6 +202,7 @@ def features_of(
         helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         contended=knee.contended,
+        long_polls=span.profile.long_polls if span.profile is not None else (),
         endpoints=_endpoints(knee),
         trial=span.trial,
         base_trial=base_trial,

@@ -42,6 +42,7 @@ _REASONS: Mapping[str, str] = {
     "node": "native frames only: the inspector was not opened",
     "go": "Go keeps frame pointers and symbols, so perf sees its functions",
     "jvm": "native frames only: compiled Java has no symbols for perf",
+    **dict.fromkeys(("ruby", "php", "dotnet", "pypy"), "frames of the interpreter alone"),
 }
 _HINT = (
     "sudo sysctl kernel.perf_event_paranoid=1, or run as root,"
@@ -194,7 +195,9 @@ class PerfProfiler(Profiler):
     needs: tuple[str, ...] = ("perf",)
     suffix = ".data"
     help = "on-CPU stacks of any process, native and kernel frames"
-    runtimes: tuple[str, ...] = ("native", "go", "node", "jvm", "cpython")
+    runtimes: tuple[str, ...] = (
+        *("native", "go", "node", "jvm", "cpython", "ruby", "php", "dotnet", "pypy"),
+    )
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def version(self) -> str:

@@ -53,6 +53,8 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
         one_core="JavaScript of one process runs on one thread",
     ),
     "jvm": RuntimeTraits(),
+    "dotnet": RuntimeTraits(),
+    "php": RuntimeTraits(one_core="PHP code of one process runs on one thread"),
     "go": RuntimeTraits(),
 }
 _NATIVE = RuntimeTraits(loop=True, parks=True, collector=False)
