@@ -9,6 +9,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.profiler import JvmProfiler
+from perfhunt.profilers.node.looks import node_looker
 from perfhunt.profilers.node.profiler import NodeProfiler
 from perfhunt.profilers.perf.profiler import PerfProfiler
 from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
@@ -41,8 +42,11 @@ def cpython_looker(pid: int) -> tuple[Looker, str]:
 
 
 # Whether a door may be opened into the target; then as above.
-_LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
-    {"cpython": lambda _: cpython_looker}
+_LOOKERS: Mapping[str, Callable[[bool], LookerMaker | None]] = MappingProxyType(
+    {
+        "cpython": lambda _: cpython_looker,
+        "node": lambda opened: node_looker if opened else None,
+    }
 )
 
 
