@@ -1,4 +1,5 @@
-"""The public API, for scripts and notebooks: `from perfhunt import investigate, verify, load_run`.
+"""The public API for scripts and notebooks, as in
+`from perfhunt import investigate, smoke, verify, load_run`.
 
 Each function does what the verb of its name does, returns the result, prints nothing, and raises
 `perfhunt.errors.PerfhuntError` (with `message`, `hint` and `exit_code`) where the verb would exit.
@@ -18,6 +19,7 @@ from os import PathLike
 from pathlib import Path
 
 from perfhunt.errors import UsageError
+from perfhunt.jobs.gate.smoke import run_smoke
 from perfhunt.jobs.investigate import run_investigation
 from perfhunt.jobs.request import InvestigateRequest, profile_policy
 from perfhunt.jobs.stored import run as stored
@@ -79,6 +81,44 @@ def investigate(
         trust_repository=trust_repository,
     )
     return run_investigation(request, watch)
+
+
+def smoke(
+    *,
+    pid: int | None = None,
+    port: int | None = None,
+    url: str | None = None,
+    file: str | PathLike[str] | None = None,
+    store: str | PathLike[str] = STORE,
+    seed: int | None = None,
+    profile: str = ProfilePolicy.AUTO,
+    engine: str | None = None,
+    trust_repository: bool = False,
+    watch: EventWatcher = unwatched,
+) -> Run:
+    """The run of one smoke of a live service: the SLO judged at one low rate, for the 30 to 60 s
+    that its percentiles need, or as [smoke] of the test file asks. It is stored in `store` as well,
+    and has no knee.
+
+    Arguments are those of `investigate`; with `profile` "off" a miss is not looked into.
+
+        run = smoke(port=8000)
+        print(run.verdict, [f"{j.objective.name}: {j.note}" for j in run.judged])
+
+    Raises PerfhuntError, as `investigate` does. Call it from the main thread.
+    """
+    request = InvestigateRequest(
+        pid=pid,
+        port=port,
+        url=url,
+        file=_path(file),
+        store=Path(store),
+        seed=seed,
+        profile=profile_policy(profile),
+        engine=engine,
+        trust_repository=trust_repository,
+    )
+    return run_smoke(request, watch)
 
 
 def verify(

@@ -40,6 +40,14 @@ class ProfileMode(StrEnum):
     UNKNOWN = "unknown"  # a file of others, which does not say
 
 
+# What a sample of each is of, as the end of a phrase: two counts of samples may be of two kinds.
+_SAMPLED: Mapping[ProfileMode, str] = {
+    ProfileMode.CPU: " of threads on a CPU",
+    ProfileMode.GIL: " of the GIL's holder",
+    ProfileMode.WALL: " of all threads, running and waiting",
+}
+
+
 class ProfilePolicy(StrEnum):
     """How much a run depends on its profiles."""
 
@@ -117,6 +125,12 @@ def regrouped(
     return weights
 
 
+def counted(total: float, mode: ProfileMode, unit: str = "samples") -> str:
+    """So many samples, with what they are of; in another unit, that unit."""
+    noun = unit.removesuffix("s") if total == 1 else unit
+    return f"{total:,.0f} {noun}{_SAMPLED.get(mode, '')}"
+
+
 @dataclass(frozen=True, slots=True)
 class LockWait:
     """Threads that waited to enter a lock: with which stack, how many on average, `n` waits. `of`
@@ -161,6 +175,11 @@ class Profile:
     def total(self) -> float:
         """Sum of all weights."""
         return sum(self.stacks.values())
+
+    @property
+    def counted(self) -> str:
+        """How much there is, and of what kind: `29 samples of the GIL's holder`."""
+        return counted(self.total, self.mode, self.unit)
 
     @property
     def mean_threads(self) -> float | None:

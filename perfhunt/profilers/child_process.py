@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +18,12 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.release import capture_targets, release, wait_until
 from perfhunt.target.leash import spawn
 from perfhunt.target.proc.files import tail
+from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import switches
 
 _POLL: Seconds = 0.1
 _TERM_GRACE: Seconds = 0.5  # a profiler that is asked to go has no file to write any more
+STALL: Seconds = 2.0  # a profiler at work does something ten times a second, or twenty
 _LEAST_GRACE: Seconds = 3.0  # to write its file, after an interrupt
 _TAIL: Bytes = 1 << 16  # of what a profiler printed: its complaints and its summary come last
 # A minute of samples, each with its whole stack, is a fifth of this.
@@ -35,7 +36,8 @@ class ProfilerProcess:
 
     A watcher ends it when it outlives `seconds` (politely, by SIGINT, so that it still writes its
     file), when it outlives `limit`, or when it makes no progress for `stall` seconds (0: do not
-    ask), by SIGTERM and then SIGKILL.
+    ask), by SIGINT, SIGTERM and then SIGKILL. Progress is that it was scheduled, or took CPU time;
+    or that `heartbeat` counts on, for one that may well sleep.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ProfilerProcess:
         seconds: Seconds,
         limit: Seconds,
         stall: Seconds = 0.0,
+        heartbeat: Callable[[], int] = lambda: 0,
     ) -> None:
         self.command = tuple(command)
         self.log = log
@@ -56,6 +59,7 @@ class ProfilerProcess:
         self.notes: list[str] = []
         self._targets = capture_targets(pids)
         self._seconds, self._limit, self._stall = seconds, limit, stall
+        self._heartbeat = heartbeat
         self._ask_stop = threading.Event()
         self._started = time.monotonic()
         with log.open("wb") as sink:
@@ -92,13 +96,12 @@ class ProfilerProcess:
 
     def _watch(self) -> None:
         try:
-            progress, progressed = -1, self._started
+            progress, progressed = self._progress(), self._started
             while not self._ended():
                 self._ask_stop.wait(_POLL)
                 now = time.monotonic()
-                switched = switches(self.pid)
-                if switched != progress:
-                    progress, progressed = switched, now
+                if (done := self._progress()) != progress:
+                    progress, progressed = done, now
                 if self._ask_stop.is_set() or now - self._started > self._seconds:
                     self._interrupt()
                     return
@@ -110,6 +113,11 @@ class ProfilerProcess:
                     return
         finally:
             self._reap()
+
+    def _progress(self) -> tuple[int, Seconds, int]:
+        """What it has done so far: another one means that it goes on."""
+        now = stat(self.pid)
+        return switches(self.pid), now.cpu if now else 0.0, self._heartbeat()
 
     def _ended(self) -> bool:
         return self._child.poll() is not None
@@ -123,6 +131,8 @@ class ProfilerProcess:
 
     def _kill(self, why: str) -> None:
         self.killed = why
+        self._child.signal(signal.SIGINT)
+        wait_until(self._ended, _TERM_GRACE)
         self._child.end(_TERM_GRACE)
 
     def _reap(self) -> None:
@@ -140,16 +150,17 @@ def print_into(file: IO[bytes], command: Sequence[str], within: Seconds) -> str:
     """
     name = " ".join(command[:2])
     with tempfile.TemporaryFile() as errors:
-        tool = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=errors)
+        try:
+            tool = spawn(command, file, errors=errors.fileno())
+        except OSError as error:
+            raise AttachFailed(f"{name} cannot be started: {error}") from error
         end, why = time.monotonic() + within, ""
-        while tool.poll() is None and not why:
+        while tool.wait(_LOOK_AT_TOOL) is None and not why:
             if time.monotonic() > end:
                 why = f"{name} did not end within {within:.0f} s"
             elif os.fstat(file.fileno()).st_size > LARGEST_TEXT:
                 why = f"{name} printed over {LARGEST_TEXT >> 20} MiB, which is no profile"
-            time.sleep(_LOOK_AT_TOOL)
-        if why:
-            tool.kill()
+        tool.end(0.0)
         code = tool.wait()
         errors.seek(max(0, os.fstat(errors.fileno()).st_size - _TAIL))
         complaints = errors.read(_TAIL).decode(errors="replace")

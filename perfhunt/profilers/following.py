@@ -18,6 +18,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.profiler import Capture, Profiler
 from perfhunt.target.proc.files import link
+from perfhunt.target.proc.process import running_program
 from perfhunt.target.proc.threads import tids
 from perfhunt.target.proc.tree import working_pids
 
@@ -58,6 +59,8 @@ class FollowingCapture:
         self._profiler, self._workers, self._out = profiler, workers, out
         self._mode, self._rate_hz = mode, rate_hz
         self._parts: list[_WorkerRecording] = []
+        self._programs: dict[int, object] = {}  # that a worker ran when its recording began
+        self._restarts = 0  # recordings that ended since a worker ran another program
         self._part_of: dict[int, _WorkerRecording] = {}
         self._alive: Counter[int] = Counter()  # looks that found a worker
         self._failures: list[AttachFailed] = []
@@ -98,6 +101,7 @@ class FollowingCapture:
         if len(profiles) > 1:
             whole = replace(
                 whole,
+                pids=tuple(dict.fromkeys(whole.pids)),
                 seconds=self._took,
                 ticks=None if whole.ticks is None else round(self._took * whole.rate_hz),
             )
@@ -133,7 +137,7 @@ class FollowingCapture:
         why = (
             f"{len(missed)} of {len(self._alive)} worker processes of that time were not recorded"
             if missed
-            else f"{len(self._alive)} worker processes came and went"
+            else f"{len(self._alive)} worker processes came and went, or started anew"
         )
         if len(self._alive) > self._profiler.at_once:
             why += f" ({self._profiler.name} records {self._profiler.at_once} at once)"
@@ -148,6 +152,7 @@ class FollowingCapture:
     def _look(self, workers: Sequence[int]) -> None:
         """Count who is there, and begin to record those that are not recorded yet."""
         self._alive.update(workers)
+        self._let_go(workers)
         new = [pid for pid in workers if pid not in self._part_of]
         room = self._profiler.at_once - (len(workers) - len(new))
         now = time.monotonic()
@@ -158,19 +163,34 @@ class FollowingCapture:
             if pid in self._part_of:
                 self._part_of[pid].seen[pid] += 1
 
+    def _let_go(self, workers: Sequence[int]) -> None:
+        """End the recordings of workers that run another program than they began with: what they
+        have is kept, and all that they recorded is recorded anew.
+        """
+        for pid in workers:
+            now, part = running_program(pid), self._part_of.get(pid)
+            if part is not None and now is not None and now != self._programs[pid]:
+                part.capture.stop()
+                self._part_of = {pid: of for pid, of in self._part_of.items() if of is not part}
+                self._restarts += 1
+
     def _attach(self, pids: Sequence[int], seconds: int) -> None:
         if not self._parts:  # Those that come later are added to what these give: as they are.
             threads = max((len(tids(pid)) for pid in pids), default=0)
             self._mode = self._profiler.mode_under_load(self._mode, threads)
             self._rate_hz = self._profiler.rate_for(self._rate_hz, len(pids))
+        programs = {pid: running_program(pid) for pid in pids}
+        # Files are named for a pid: those of another program that had it stay.
+        out = self._out / f"again-{self._restarts}" if self._restarts else self._out
         try:
-            capture = self._profiler.attach(pids, seconds, self._rate_hz, self._mode, self._out)
+            capture = self._profiler.attach(pids, seconds, self._rate_hz, self._mode, out)
         except AttachFailed as failed:
             self._failures.append(failed)
             return
         except OSError as error:
             self._failures.append(AttachFailed(f"{self._profiler.name} did not start: {error}"))
             return
+        self._programs |= programs
         self._parts.append(_WorkerRecording(capture))
         self._part_of.update(dict.fromkeys(pids, self._parts[-1]))
 

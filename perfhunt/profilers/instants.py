@@ -12,6 +12,7 @@ from perfhunt.model.profile import EvidenceKind, Instant, Instants, Loss, Thread
 from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.profiler import Looker, LookerMaker
 from perfhunt.profilers.release import capture_targets, release
+from perfhunt.target.proc.process import running_program
 from perfhunt.target.proc.tree import working_pids
 
 _GIVE_UP = 10  # failed looks in a row, with none that worked
@@ -49,6 +50,7 @@ class InstantsCapture:
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
         self._make = make
         self._lookers: dict[int, Looker] = {}
+        self._programs: dict[int, object] = {}  # that each of them was made for
         self._every: list[Looker] = []  # those of ended processes as well
         self._looks = 0
         self._notes: dict[str, None] = {}
@@ -137,11 +139,16 @@ class InstantsCapture:
                 self._notes[note] = None
 
     def _meet(self, pids: Sequence[int]) -> None:
-        """Look at these from now on, and no longer at those that are not among them."""
-        for pid in self._lookers.keys() - set(pids):
-            self._lookers.pop(pid).close()
+        """Look at these from now on, as the programs that they run now, and no longer at those that
+        are not among them.
+        """
+        now = {pid: running_program(pid) for pid in pids}
+        for pid in list(self._lookers):
+            if pid not in now or now[pid] != self._programs[pid]:
+                self._lookers.pop(pid).close()
         for pid in pids:
             if pid not in self._lookers:
+                self._programs[pid] = now[pid]
                 try:
                     looker, why = self._make(pid)
                 except AttachFailed as failed:

@@ -113,10 +113,8 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
         except AttachFailed as error:
             return warn(profiler.name, error.message, error.hint)
     attached = f"{profiler.name} {profile.version} attached to pid {pid}"
-    return ok(
-        profiler.name,
-        f"{attached} for {_TRIED_FOR} s ({profile.total:g} samples){_terms(profiler)}",
-    )
+    seen = f"{attached} for {_TRIED_FOR} s ({profile.counted})"
+    return ok(profiler.name, seen + _terms(profiler))
 
 
 def _terms(profiler: Profiler) -> str:

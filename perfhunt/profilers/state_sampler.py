@@ -301,8 +301,10 @@ class StateSampler:
 def _thread_time(thread: _Thread, seconds: Seconds) -> ThreadTime:
     """How a thread spent its part of a span, as shares of the whole span."""
     life = min(1.0, max(0.0, thread.last - thread.since) / seconds)
-    on_cpu = (thread.times[0] - thread.start[0]) / _NANOSECONDS / seconds
-    queued = (thread.times[1] - thread.start[1]) / _NANOSECONDS / seconds
+    # The thread that executes another program takes over the number of the first (execve(2)), but
+    # not its times.
+    ran, waited = (max(0, now - then) for now, then in zip(thread.times, thread.start, strict=True))
+    on_cpu, queued = ran / _NANOSECONDS / seconds, waited / _NANOSECONDS / seconds
     rest = max(0.0, life - on_cpu - queued)
     states = {str(ThreadState.ON_CPU): on_cpu, str(ThreadState.RUN_QUEUE): queued}
     endpoints: dict[str, float] = {}

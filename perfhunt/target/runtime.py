@@ -11,11 +11,15 @@ import mmap
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.target.proc.files import link, text
 
-_PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?[a-z]*(?:\.so[\d.]*)?")
+_PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?\d?[a-z]*(?:\.so[\d.]*)?")
+_INTERPRETER = re.compile(r"python[\d.]*[a-z]*(?:-dbg)?")  # as distributions name the program
+_LIBPYTHON = re.compile(r"libpython\d\.\d+[a-z]*\.so[\d.]*")
+_REPLACED = " (deleted)"  # what the kernel adds to the path of a file that is there no more
 _RUBY = re.compile(r"(?:lib)?ruby[\d.-]*(?:\.so[\d.]*)?")
 _GO_MAGIC = b"\xff Go buildinf:"
 # A server is named at the front of a command line; behind that come options, paths and data.
@@ -83,7 +87,7 @@ def runtime_of(pid: int) -> tuple[str, str]:
     if name.startswith("pypy"):
         return "pypy", ""
     for path in [exe, *mapped]:
-        match = _PYTHON.fullmatch(Path(path).name)
+        match = _PYTHON.fullmatch(Path(path.removesuffix(_REPLACED)).name)
         if match and "python" in Path(path).name:
             return "cpython", _python_version(pid, path, match[1] or "")
     if name in ("node", "nodejs") or any(
@@ -100,8 +104,50 @@ def runtime_of(pid: int) -> tuple[str, str]:
     return ("go", go) if go else ("native", "")
 
 
+@dataclass(frozen=True, slots=True)
+class PythonImage:
+    """The file that holds a process's Python: its program, or a libpython. `path` is as the process
+    has it mapped, `node` its device and number, `place` the addresses of a part of it, as
+    /proc/PID/map_files names them. `replaced`: there is another file at that path now, or none.
+    """
+
+    path: str
+    node: tuple[str, str]
+    place: str
+    program: bool
+
+    @property
+    def replaced(self) -> bool:
+        return self.path.endswith(_REPLACED)
+
+    @property
+    def file(self) -> str:
+        """Where it was when it was mapped."""
+        return self.path.removesuffix(_REPLACED)
+
+
+def python_image(pid: int) -> PythonImage | None:
+    """The file that holds a process's Python; None when it has none mapped, or may not be read."""
+    exe, program = link(pid, "exe"), None
+    for line in text(f"/proc/{pid}/maps").splitlines():
+        field = line.split(maxsplit=5)
+        if len(field) == 6 and field[5][0] == "/":
+            image = PythonImage(field[5], (field[3], field[4]), field[0], field[5] == exe)
+            if _LIBPYTHON.fullmatch(Path(image.file).name):
+                return image
+            program = program or (image if image.program else None)
+    return program
+
+
+def is_interpreter(program: str) -> bool:
+    """Whether a program is Python's own, by its name, so that it runs a script that it is given:
+    any other that holds a Python (a frozen service, uWSGI) does what it always does.
+    """
+    return bool(_INTERPRETER.fullmatch(Path(program).name))
+
+
 def _program(pid: int) -> str:
-    return link(pid, "exe").removesuffix(" (deleted)")
+    return link(pid, "exe").removesuffix(_REPLACED)
 
 
 def _mapped_files(pid: int) -> tuple[str, ...]:

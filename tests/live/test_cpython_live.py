@@ -189,7 +189,7 @@ def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
 
     with subprocess.Popen(["sleep", "30"]) as other:
         try:
-            with pytest.raises(AttachFailed, match=r"needs Python 3\.11 or later"):
+            with pytest.raises(AttachFailed, match="is no Python interpreter"):
                 CpythonLooker(other.pid)
         finally:
             other.kill()

@@ -240,14 +240,14 @@ def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < THRESHOLDS.few_samples:
         yield Caution(
             CautionCode.PROFILE_SHORT,
-            f"The profile holds {profile.total:.0f} samples: enough for large shares only.",
+            f"The profile holds {profile.counted}: enough for large shares only.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped
     if lost > THRESHOLDS.lossy * max(profile.total, 1.0):
         yield Caution(
             CautionCode.PROFILE_LOSSY,
-            f"{lost} samples could not be read against {profile.total:.0f} that could.",
+            f"{lost:,} looks could not be read, beside {profile.counted} that were.",
             "Short functions may be under-counted.",
         )
 

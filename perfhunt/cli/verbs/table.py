@@ -58,7 +58,7 @@ VERBS: dict[str, Verb] = {
     "investigate": Verb(
         investigate.investigate, "Find the knee, profile there, say what stops the service."
     ),
-    "smoke": Verb(smoke.smoke, "Is the SLO met at a low rate? Half a minute, for CI."),
+    "smoke": Verb(smoke.smoke, "Is the SLO met at a low rate? 30 to 60 s, for CI."),
     "nightly": Verb(nightly.nightly, "Investigate, soak, compare with the baseline."),
     "profile": Verb(profile.profile, "Profile a live service under the load it has."),
     "verify": Verb(

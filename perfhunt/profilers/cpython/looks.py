@@ -99,7 +99,7 @@ class CpythonLooker:
             raise
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
-        self._pid = pid
+        self._pid, self._runtime = pid, objects.runtime
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._greenlets = Greenlets(objects, self._stacks)
         self._waits = ProcessWaits(pid)
@@ -127,6 +127,8 @@ class CpythonLooker:
         """Every thread now, and every task that waits. Raises AttachFailed once the process is
         gone, or where what was read made no sense.
         """
+        if not self._memory.lasts(self._runtime):
+            raise AttachFailed(f"Process {self._pid} has ended, or runs another program now")
         try:
             return self._seen()
         except (struct.error, ValueError, IndexError) as error:

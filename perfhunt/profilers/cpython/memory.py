@@ -66,6 +66,12 @@ class ProcessMemory:
             os.close(self._file)
         self._file = -1
 
+    def lasts(self, address: int) -> bool:
+        """Whether it is still the memory that was opened, by an address that was mapped in it: that
+        of a process that ended, or executed another program (execve(2)), is gone.
+        """
+        return bool(self.read(address, 1))
+
     def read(self, address: int, size: Bytes) -> bytes:
         """Up to `size` bytes; fewer where the mapping ends, none where nothing is mapped."""
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
+import tempfile
 import time
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from perfhunt.errors import AttachFailed, Unreadable
@@ -22,6 +25,7 @@ from perfhunt.profilers.cpython.stacks import Stacks
 from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.files import link, read, reader_until
 from perfhunt.target.proc.process import status_field
+from perfhunt.target.runtime import PythonImage, is_interpreter, python_image
 
 _LIMIT: Seconds = 10.0  # a tenth of a second is usual
 _LONGEST: Bytes = 1 << 20  # of its one line, which has two kilobytes
@@ -32,40 +36,130 @@ _PARKED = ("outer", "middle", "inner")
 _AWAITING = {("holder", "leaf"), ("leaf",), ("consumer", "source")}
 # What an interpreter that is linked to a libpython may need to find it.
 _LIBRARIES = "LD_LIBRARY_PATH"
+_learnt: dict[tuple[object, ...], Layout] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Interpreter:
+    """What is run to learn a layout: a program by its name, and the file that is executed, which
+    may be another's: of a program that is no longer at its path, the kernel still has the file.
+    `image` is where the target has its Python; `copied`: it is to be had from the target alone.
+    """
+
+    program: str
+    file: str
+    image: PythonImage
+    owner: tuple[int, int]  # uid and gid
+    libraries: str
+    copied: bool
 
 
 def learnt_layout(pid: int) -> Layout:
     """How the interpreter of a process keeps its objects. Raises AttachFailed with the reason.
 
     Its program is run once, as the owner of the process and isolated from site packages and user
-    code, with a script that makes a few objects and tells their addresses.
+    code, with a script that makes a few objects and tells their addresses. A program that is not
+    Python's own is never run: it would be the service, once more.
     """
-    program = link(pid, "exe")
+    interpreter = _interpreter_of(pid)
+    image = interpreter.image
+    known = (image.path, image.node, *interpreter.owner, interpreter.libraries)
+    if known not in _learnt:
+        _learnt[known] = _learn(pid, interpreter)
+    return _learnt[known]
+
+
+def _interpreter_of(pid: int) -> _Interpreter:
+    """The interpreter to run. Raises AttachFailed where there is none that has the very file of the
+    process's Python.
+    """
+    image, exe = python_image(pid), f"/proc/{pid}/exe"
+    program = link(pid, "exe").removesuffix(" (deleted)")
     try:
-        found, mapped = os.stat(program), os.stat(f"/proc/{pid}/exe")
-        owner = tuple(int(status_field(pid, field).split()[1]) for field in ("Uid", "Gid"))
+        mapped = os.stat(exe)
+        uid, gid = (int(status_field(pid, field).split()[1]) for field in ("Uid", "Gid"))
     except (OSError, IndexError) as error:
         raise AttachFailed(f"The interpreter of pid {pid} may not be looked at: {error}") from error
-    if not os.path.samestat(found, mapped):
-        raise AttachFailed(f"{program} is not the program that pid {pid} runs (a container's?)")
-    return _learnt(program, found.st_mtime_ns, owner, _libraries(pid))
+    if image is None:
+        raise AttachFailed(f"Pid {pid} has no Python mapped that may be looked at")
+    file = program
+    if not is_interpreter(program):
+        beside = _beside(image)
+        if beside is None:
+            raise AttachFailed(
+                f"{program} is no Python interpreter that could be asked how it keeps its objects"
+                " (one that has a Python inside would start the service once more)"
+            )
+        program = file = beside
+    elif not _is_file(program, mapped):
+        if os.path.exists(program) and not link(pid, "exe").endswith(" (deleted)"):
+            raise AttachFailed(f"{program} is not the program that pid {pid} runs (a container's?)")
+        file = exe
+    return _Interpreter(
+        program=program,
+        file=file,
+        image=image,
+        owner=(uid, gid),
+        libraries=_libraries(pid),
+        copied=image.replaced and not image.program,
+    )
 
 
-@cache
-def _learnt(
-    program: str, modified: int, owner: tuple[int, ...], libraries: str
-) -> Layout:  # `modified`: ns; a program that was replaced is another one.
-    del modified
+def _beside(image: PythonImage) -> str | None:
+    """The interpreter of the same installation as a libpython: PREFIX/bin/python3.12 of
+    PREFIX/lib/libpython3.12.so.1.0.
+    """
+    name = PurePath(image.file).name.removeprefix("lib").partition(".so")[0]
+    program = PurePath(image.file).parent.parent / "bin" / name
+    return str(program) if not image.program and os.access(program, os.X_OK) else None
+
+
+def _is_file(path: str, other: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), other)
+    except OSError:
+        return False
+
+
+def _learn(pid: int, interpreter: _Interpreter) -> Layout:
+    environment = {_LIBRARIES: interpreter.libraries} if interpreter.libraries else {}
+    with tempfile.TemporaryDirectory(prefix="perfhunt-layout-") as scratch:
+        if interpreter.copied:
+            environment["LD_PRELOAD"] = _copied(pid, interpreter.image, Path(scratch))
+        return _learnt_from(interpreter, environment)
+
+
+def _copied(pid: int, image: PythonImage, scratch: Path) -> str:
+    """A copy of a library that is no longer at its path, for the loader to take in its place.
+    Raises AttachFailed where only root could have it.
+    """
+    copy = scratch / PurePath(image.file).name
+    try:
+        shutil.copyfile(f"/proc/{pid}/map_files/{image.place}", copy)
+        scratch.chmod(0o755)
+        copy.chmod(0o755)
+    except OSError as error:
+        raise AttachFailed(
+            f"{image.file} was replaced since pid {pid} began, and the file that it still runs may"
+            f" not be read: {error}",
+            "Start the service again, or run perfhunt as root.",
+        ) from error
+    return str(copy)
+
+
+def _learnt_from(interpreter: _Interpreter, environment: Mapping[str, str]) -> Layout:
+    program, owner = interpreter.program, interpreter.owner
     as_owner: dict[str, Any] = {}
     if os.geteuid() == 0 and owner != (0, 0):
         as_owner = {"user": owner[0], "group": owner[1], "extra_groups": []}
     try:
         specimen = subprocess.Popen(
             [program, "-I", "-S", "-c", _SPECIMEN.read_text(encoding="utf-8")],
+            executable=interpreter.file,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={_LIBRARIES: libraries} if libraries else {},
+            env=environment,
             cwd="/",
             start_new_session=True,
             **as_owner,
@@ -78,9 +172,16 @@ def _learnt(
             facts = _told(specimen.stdout, program)
             memory = ProcessMemory(specimen.pid)
             try:
-                return _proved(layout_of(facts, memory), memory)
+                layout = _proved(layout_of(facts, memory), memory)
             finally:
                 memory.close()
+            own = python_image(specimen.pid)
+            if own is None or not (interpreter.copied or own.node == interpreter.image.node):
+                raise AttachFailed(
+                    f"{program} runs another Python than the process, which has that of"
+                    f" {interpreter.image.path}"
+                )
+            return replace(layout, image=interpreter.image.path)
         except OSError as error:
             raise AttachFailed(f"The memory of {program} may not be read: {error}") from error
         except (LookupError, TypeError, ValueError, struct.error) as error:

@@ -90,7 +90,9 @@ class _Recording:
         return self._profile(seconds)
 
     def _start(self, pid: int) -> None:
-        how = ("settings=profile", f"duration={round(self._seconds + _DEAD_MAN)}s")
+        # Without a file, one whose time is over is kept in the JVM for good.
+        until = (f"duration={round(self._seconds + _DEAD_MAN)}s", "filename=/dev/null")
+        how = ("settings=profile", *until)
         printed = _run("jcmd", str(pid), "JFR.start", f"name={self._name}", *how)
         if "Started recording" not in printed:
             raise AttachFailed(f"the JVM of pid {pid} records nothing: {printed.strip()[:200]}")

@@ -3,8 +3,8 @@ asks meanwhile, and closed by the last of them.
 
 SIGUSR1 makes Node listen on 127.0.0.1:9229 (https://nodejs.org/api/debugger.html); the process is
 then told to listen on another port instead, so that each process of a service has one of its own.
-What is put into the process is taken out as the door closes: by us, or by the process itself once
-no beat came for `_PATIENCE`.
+What is put into the process is taken out as the door closes: by us, by a guard should we die in
+between, and by the process itself, should the guard die too, once no beat came for `_PATIENCE`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from perfhunt.errors import AttachFailed
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.node.guard import DoorGuard
 from perfhunt.profilers.node.inspector import (
     HOST,
     PORT,
@@ -80,9 +81,12 @@ class Door:
         """Raises AttachFailed."""
         self._process, self._users = process, 0
         self.note = ""
+        self._ours = not _own_port(process.pid)
+        self._guard = DoorGuard(process.pid) if self._ours else None
         try:
             self._port = self._opened()
         except (InspectorError, OSError) as error:
+            self._dismiss(closed=False)
             raise AttachFailed(
                 f"the inspector of Node process {process.pid} could not be used: {error}", _HINT
             ) from error
@@ -96,11 +100,9 @@ class Door:
 
     def _opened(self) -> int:
         pid = self._process.pid
-        if port := _own_port(pid):
-            self._ours = False
-            self._arm(port)
+        if self._guard is None:
+            self._arm(port := _own_port(pid))
             return port
-        self._ours = True
         if not lives(self._process):  # Another program may have its pid, and die of the signal.
             raise InspectorError("it has ended")
         before = _ports(pid)
@@ -109,10 +111,11 @@ class Door:
         if not wait_until(lambda: bool(_ports(pid) - before), _OPENS_WITHIN):
             raise InspectorError(f"it opened no port within {_OPENS_WITHIN:.0f} s of SIGUSR1")
         opened = min(_ports(pid) - before)
+        self._guard.moves(opened)
         if opened != PORT:
             self._arm(opened)
             return opened
-        port = _free_port()
+        self._guard.moves(port := _free_port())
         self._arm(PORT, f"globalThis.__perfhunt.move({port})")
         if not wait_until(lambda: is_open(port=port), _OPENS_WITHIN):
             raise InspectorError(f"it did not listen on port {port} instead of {PORT}")
@@ -138,11 +141,19 @@ class Door:
         self._keeper.join()
         with suppress(InspectorError), closing(self.session()) as inspector:
             inspector.evaluate("globalThis.__perfhunt?.close()")
-        if self._ours and not wait_until(lambda: not is_open(port=self._port), _CLOSES_WITHIN):
+        if not self._ours:
+            return
+        closed = wait_until(lambda: not is_open(port=self._port), _CLOSES_WITHIN)
+        self._dismiss(closed)
+        if not closed:
             self.note = (
                 f"the inspector on port {self._port} is still open; process {self._process.pid}"
                 f" closes it within {_PATIENCE:.0f} s"
             )
+
+    def _dismiss(self, closed: bool) -> None:
+        if self._guard is not None:
+            self._guard.dismiss(closed)
 
     def leave(self) -> None:
         """Be done with it: the last one closes it."""

@@ -22,7 +22,8 @@ from perfhunt.model.profiles.readers.perf_script import (
 )
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.child_process import ProfilerProcess, print_into
+from perfhunt.profilers.child_process import STALL, ProfilerProcess, print_into
+from perfhunt.profilers.perf.heartbeat import PerfHeartbeat, answers_pings
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.target.host.environment import printed
 
@@ -74,9 +75,15 @@ class PerfCapture:
     """A recording under way."""
 
     def __init__(
-        self, recording: ProfilerProcess, raw: Path, pids: tuple[int, ...], rate_hz: int
+        self,
+        recording: ProfilerProcess,
+        raw: Path,
+        pids: tuple[int, ...],
+        rate_hz: int,
+        heartbeat: PerfHeartbeat | None,
     ) -> None:
         self._recording, self._raw, self._pids, self._rate_hz = recording, raw, pids, rate_hz
+        self._heartbeat = heartbeat
 
     def stop(self) -> None:
         """End it now; what was sampled is still given by `wait`."""
@@ -86,6 +93,8 @@ class PerfCapture:
         """The profile. Raises AttachFailed when perf recorded nothing that can be read."""
         recording = self._recording
         recording.wait()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         if recording.killed or not self._raw.exists():
             raise AttachFailed(
                 f"perf recorded nothing: {recording.killed or recording.output.strip()[:200]}",
@@ -205,11 +214,14 @@ class PerfProfiler(Profiler):
             raise AttachFailed(why)
         what = ["-e", _EVENT, "-F", str(rate_hz), "-g"]
         where = ["-p", ",".join(map(str, pids)), "-o", str(raw)]
+        heartbeat = PerfHeartbeat() if answers_pings(_version()) else None
         recording = ProfilerProcess(
-            ["perf", "record", *what, *where],
+            ["perf", "record", *what, *where, *([heartbeat.option] if heartbeat else [])],
             pids,
             raw.with_suffix(".log"),
             seconds=seconds,
             limit=seconds + _SLACK,
+            stall=STALL if heartbeat else 0.0,
+            heartbeat=heartbeat or (lambda: 0),
         )
-        return PerfCapture(recording, raw, tuple(pids), rate_hz)
+        return PerfCapture(recording, raw, tuple(pids), rate_hz, heartbeat)

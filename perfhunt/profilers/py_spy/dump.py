@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -13,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
@@ -85,7 +88,7 @@ def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Sec
     and once more then. py-spy reads the stacks a millisecond or two before it answers, and takes
     ten times as long to get there.
     """
-    command = [binary(), "dump", "--json", "--nonblocking", "--pid", str(pid)]
+    command = [*_bounded(), binary(), "dump", "--json", "--nonblocking", "--pid", str(pid)]
     began = time.monotonic()
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
@@ -104,7 +107,7 @@ def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Sec
             if answered:
                 text, why = _rest(output.fileno(), began + 2 * _LIMIT)
             if why:
-                child.kill()
+                os.killpg(child.pid, signal.SIGKILL)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
@@ -120,6 +123,15 @@ def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Sec
             f"py-spy's dump of pid {pid} is not what version 0.4 writes: {error}"
         ) from error
     return Dump(threads, usage.ru_utime + usage.ru_stime, took)
+
+
+@cache
+def _bounded() -> list[str]:
+    """What a dump is started by, so that one that hangs ends although nobody is left to end it; a
+    keeper of its own would take as long as the dump.
+    """
+    program = shutil.which("timeout")  # of coreutils, or of BusyBox
+    return [program, "-s", "KILL", f"{2 * _LIMIT:.0f}"] if program else []
 
 
 def _wait_for(answer: int, began: Seconds, meanwhile: Callable[[], None], after: Seconds) -> bool:

@@ -17,7 +17,7 @@ from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
-from perfhunt.profilers.py_spy.program import unusable
+from perfhunt.profilers.py_spy.program import unusable_on
 from perfhunt.target.proc.files import read
 from perfhunt.target.proc.threads import thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
@@ -87,8 +87,8 @@ class DumpLooker:
     unseen = ""  # what there is beside threads, nobody knows
 
     def __init__(self, pid: int) -> None:
-        """Raises AttachFailed when py-spy cannot be run."""
-        if why := unusable():
+        """Raises AttachFailed when py-spy cannot be used on it."""
+        if why := unusable_on(pid):
             raise AttachFailed(why)
         self.cpu: Seconds = 0.0
         self.seen = self.unmatched = 0

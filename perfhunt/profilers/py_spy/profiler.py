@@ -17,7 +17,7 @@ from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.profiles.readers.folded import Folded, read_folded
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.child_process import ProfilerProcess
+from perfhunt.profilers.child_process import STALL, ProfilerProcess
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.py_spy import program
 from perfhunt.profilers.py_spy.torn import intact
@@ -42,7 +42,6 @@ _BEHIND = re.compile(r"(?<![0-9.])([0-9]{1,9}(?:\.[0-9]{1,9})?)s behind in sampl
 _NO_STACK = re.compile(r" [0-9]{1,9}")
 # So many lines, or this share of them, may be torn; with more the file is not to be trusted.
 _FEW_BAD, _BAD_SHARE = 3, 0.01
-_STALL: Seconds = 3.0  # without a context switch: at 20 samples a second there are sixty
 _SLACK: Seconds = 10.0  # beyond its time, to find the interpreter's symbols and to write its file
 _SLOW_TARGET = 1.5  # times its time: py-spy falls behind where a stack takes long to read
 
@@ -158,8 +157,9 @@ class PySpyProfiler(Profiler):
         return program.version()
 
     def available(self, pids: Sequence[int] = ()) -> str:
-        """Why it cannot be run here, with the command that mends it; "" when it can."""
-        return program.unusable()
+        """Why it cannot be used here, and on `pids`, with what mends it; "" when it can."""
+        whys = map(program.unusable_on, pids) if pids else (program.unusable(),)
+        return next(filter(None, whys), "")
 
     def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """`cpu` for a process of few threads, else `gil`, which walks only the GIL's holder."""
@@ -209,7 +209,7 @@ class PySpyProfiler(Profiler):
         Raises AttachFailed when py-spy is not there, ValueError for an unknown mode.
         """
         files = {pid: own_file(self, mode, out, pid) for pid in pids}
-        if why := self.available():
+        if why := self.available(pids):
             raise AttachFailed(why)
         notes = []
         threads = max((len(tids(pid)) for pid in pids), default=0)
@@ -238,7 +238,7 @@ def _record(pid: int, seconds: Seconds, rate: int, mode: ProfileMode, raw: Path)
         raw.with_suffix(".log"),
         seconds=seconds,
         limit=seconds * _SLOW_TARGET + _SLACK,
-        stall=_STALL,
+        stall=STALL,
     )
 
 

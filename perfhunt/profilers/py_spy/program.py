@@ -11,6 +11,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.target.host.environment import printed
 from perfhunt.target.proc.files import text
 from perfhunt.target.proc.process import stat, status_field
+from perfhunt.target.runtime import python_image, runtime_of
 
 NAME = "py-spy"
 
@@ -34,6 +35,22 @@ def unusable() -> str:
     if not binary():
         return f"{NAME} is not installed: pip install {NAME}"
     return "" if version() else f"{binary()} does not run: pip install --force-reinstall {NAME}"
+
+
+def unusable_on(pid: int) -> str:
+    """Why it cannot be used on a process, as `unusable`; "" when nothing speaks against it."""
+    if why := unusable():
+        return why
+    image = python_image(pid)
+    if image is not None and image.replaced and not image.program:
+        return (
+            f"{NAME} opens {image.file} by its path, and that file was replaced since pid {pid}"
+            " began: start the service again"
+        )
+    runtime, series = runtime_of(pid)
+    if runtime == "cpython" and series.endswith("t"):
+        return f"{NAME} does not read a Python without a GIL, such as the {series} of pid {pid}"
+    return ""
 
 
 def _permission_hint(pid: int) -> str:

@@ -28,6 +28,7 @@ class Stat:
     threads: int
     started: Seconds  # since boot
     rss: Bytes
+    stack: int  # the address where the program's own begins; 0 where that may not be seen
 
     @property
     def ended(self) -> bool:
@@ -60,6 +61,7 @@ def stat(pid: int, tid: int | None = None) -> Stat | None:
         threads=int(field[17]),
         started=int(field[19]) / CLOCK_TICKS,
         rss=int(field[21]) * PAGE,
+        stack=int(field[25]),
     )
 
 
@@ -79,6 +81,15 @@ def identity(pid: int) -> ProcessIdentity | None:
     """Which process has a pid now; None when there is none, or only a zombie."""
     now = stat(pid)
     return None if now is None or now.ended else now.identity
+
+
+def running_program(pid: int) -> tuple[ProcessIdentity, int] | None:
+    """Which program a process runs: the process, and where that program's stack begins, which the
+    kernel draws by lot for each execve(2): a service that starts itself anew keeps its pid and its
+    time. None when there is none.
+    """
+    now = stat(pid)
+    return None if now is None or now.ended else (now.identity, now.stack)
 
 
 def lives(process: ProcessIdentity) -> bool:

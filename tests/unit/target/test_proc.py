@@ -172,7 +172,7 @@ def test_a_process_name_with_brackets_and_spaces_is_read_whole(
 ) -> None:
     line = (
         b"42 (a) (b c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 30 20 20 0 3 0 9000 1000 25"
-        b" 18446744073709551615"
+        b" 18446744073709551615 4194304 4198400 140722"
     )
     monkeypatch.setattr(process, "read", lambda _: line)
     now = stat(42)
@@ -181,7 +181,7 @@ def test_a_process_name_with_brackets_and_spaces_is_read_whole(
     assert now.started == pytest.approx(9000 / CLOCK_TICKS)
     assert now.cpu == pytest.approx(200 / CLOCK_TICKS)
     assert now.children_cpu == pytest.approx(50 / CLOCK_TICKS)
-    assert now.rss == 25 * PAGE
+    assert (now.rss, now.stack) == (25 * PAGE, 140722)
 
 
 def test_cpu_time_is_finer_than_a_tick_and_agrees_with_the_processs_own_clock() -> None:
