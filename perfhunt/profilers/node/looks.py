@@ -59,7 +59,7 @@ class NodeLooker:
     """Looks at one process, as often as it is asked, and takes out at the end what it put in."""
 
     how = "by hooks of its own (async_hooks), through its inspector"
-    rate_hz = 12.0  # faster, a look finds too many of the same waits to be worth its cost
+    rate_hz = 20.0  # faster, a look finds too many of the same waits to be worth its cost
     enough_hz = 8.0  # what tells a wait seen half of the time to 10 points in ten seconds
     cost_limit = 0.05  # of one core
 
