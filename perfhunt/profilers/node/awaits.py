@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import Code, Origin
@@ -20,14 +20,15 @@ from perfhunt.model.units import Share
 from perfhunt.target.proc.sockets import endpoint_name
 from perfhunt.target.proc.waits import Wait
 
-Place: TypeAlias = tuple[str, str, int, int]  # function, file, line, column
+# Function, file, line, column, and the line that the function begins on.
+Place: TypeAlias = tuple[str, str, int, int, int]
 _Position: TypeAlias = tuple[int, int]  # line, column: of bundled code, all is in one line
 _Way: TypeAlias = tuple[tuple[str, str], ...]  # (function, file), root first
 
 # Below what the stacks of what awaits begin, and that of the loop's own thread: all of one kind.
 AWAITING = Frame("(awaiting)", "node:promises", kind=FrameKind.JS)
 EVENT_LOOP = Frame("(event loop)", "node:event_loop", kind=FrameKind.JS)
-_ANONYMOUS = "(anonymous)"  # as V8's profiler calls a function without a name
+_ANONYMOUS = "(anonymous)"  # as readers of V8's profiles call a function without a name
 _CODE = Code()
 
 # What ends a wait, by the names of Node's own classes (lib/internal, src/*_wrap.cc).
@@ -41,16 +42,31 @@ _THREAD = re.compile(r"^FSReq|^Get(?:Addr|Name)Info|Job$|^(?:Zlib|Brotli|Zstd)|^
 _MOSTLY: Share = 0.5
 
 
+def unnamed(line: int | None) -> str:
+    """What a function without a name is called, by the line it begins on: a file of routes holds
+    little else.
+    """
+    return f"(anonymous:{line})" if line else _ANONYMOUS
+
+
+def with_names(stack: Stack) -> Stack:
+    """A stack of V8's profiler, whose lines are those that functions begin on, likewise."""
+    return tuple(
+        replace(frame, function=unnamed(frame.line)) if frame.function == _ANONYMOUS else frame
+        for frame in stack
+    )
+
+
 def frames_of(places: Iterable[Place]) -> Stack:
     """A stack as the target gives it, named as in V8's profiles."""
     return tuple(
         Frame(
-            function or _ANONYMOUS,
+            function or unnamed(first),
             file.removeprefix("file://"),
             line or None,
             kind=FrameKind.JS,
         )
-        for function, file, line, _ in places
+        for function, file, line, _, first in places
     )
 
 
@@ -77,7 +93,7 @@ def await_at(places: Sequence[Place]) -> AwaitSite:
     for wanted in (Origin.APP, Origin.LIBRARY):
         if wanted in origins:
             begin = origins.index(wanted)
-            return AwaitSite(stack[begin:], tuple((line, at) for *_, line, at in places[begin:]))
+            return AwaitSite(stack[begin:], tuple((line, at) for *_, line, at, _ in places[begin:]))
     return AwaitSite((), ())
 
 

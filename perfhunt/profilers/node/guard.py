@@ -73,7 +73,7 @@ class DoorGuard:
 
 
 def _closes(pid: int, port: int) -> bool:
-    """Whether the inspector that is open, if one is, is that of the process, and was told to end."""
+    """Whether an inspector is open at the port, is that of the process, and was told to end."""
     if not is_open(port=port):
         return False
     with suppress(InspectorError), closing(Inspector(session_url(port=port))) as inspector:

@@ -18,11 +18,12 @@ import msgspec
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import json_value
-from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profile import Profile, ProfileMode, regrouped
 from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile, without_code
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds, Share, format_duration, format_share
+from perfhunt.profilers.node.awaits import with_names
 from perfhunt.profilers.node.door import closed_by, open_door, script
 from perfhunt.profilers.node.inspector import InspectorError
 from perfhunt.profilers.profiler import Profiler, own_file
@@ -93,7 +94,7 @@ class _Session:
             mode=ProfileMode.CPU,
             rate_hz=self._rate_hz,
             seconds=seconds,
-            stacks=stacks,
+            stacks=regrouped(stacks, with_names),
             pids=(self._pid,),
             ticks=round(sum(stacks.values())) + idle,
             command=("SIGUSR1", str(self._pid), "Profiler.start", "Profiler.stop"),
@@ -136,6 +137,11 @@ class NodeProfiler(Profiler):
     runtimes: tuple[str, ...] = ("node",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
     at_once = 8  # the rest of many like workers tells nothing new
+    cost = "2 to 6 % of what a request computes, up to a quarter where it makes 100 promises"
+    blind = (
+        "callbacks that wait in queues of the application's own, promises awaited before it was"
+        " attached, and the code of worker threads"
+    )
     opens = (
         "opens Node's inspector on a port of 127.0.0.1 while it looks, and whoever can reach that"
         " port can run code"

@@ -135,7 +135,7 @@
     return wait.site;
   }
 
-  // [function, file, line, column] of each frame with a file, the root first.
+  // [function, file, line, column, first line] of each frame with a file, the root first.
   function framesOf(at) {
     const prepare = Object.getOwnPropertyDescriptor(Error, "prepareStackTrace");
     Object.defineProperty(Error, "prepareStackTrace", { value: (_, sites) => sites, configurable: true });
@@ -152,8 +152,10 @@
     while (resumed > 0 && own[resumed - 1].getFileName().startsWith("node:")) resumed--;
     if (resumed > 0) own.splice(resumed, callers - resumed);
     return own
-      .map((site) => [site.getFunctionName() ?? "", site.getFileName(), site.getLineNumber() ?? 0,
-        site.getColumnNumber() ?? 0])
+      .map((site) => [
+        site.getFunctionName() ?? "", site.getFileName(), site.getLineNumber() ?? 0,
+        site.getColumnNumber() ?? 0, site.getEnclosingLineNumber?.() ?? 0,
+      ])
       .reverse();
   }
 
