@@ -36,6 +36,7 @@ from perfhunt.target.proc.sockets import held_listening
 from perfhunt.target.proc.threads import own_pid
 
 _OPENS_WITHIN: Seconds = 5.0
+_FREE_WITHIN: Seconds = 1.0  # a door is moved from the usual port within a tenth of that
 _CLOSES_WITHIN: Seconds = 3.0
 _BEAT: Seconds = 1.0
 _PATIENCE: Seconds = 10.0  # a loop that is blocked for long misses beats, and is not alone for it
@@ -60,7 +61,8 @@ def closed_by(pid: int) -> str:
 def _closed_by(pid: int) -> str:
     if why := not_node(pid):
         return why
-    if is_open() and not _own_port(pid):
+    # Another door may just be opening there.
+    if not wait_until(lambda: not is_open() or bool(_own_port(pid)), _FREE_WITHIN):
         return (
             f"port {PORT} is taken: another Node inspector is open, and its process would be"
             " sampled instead"
