@@ -9,13 +9,14 @@ end; each line before that end is a port that the door may be at, or says that i
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from contextlib import closing, suppress
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.node.inspector import (
     PORT,
     Inspector,
@@ -25,8 +26,12 @@ from perfhunt.profilers.node.inspector import (
 )
 from perfhunt.target.proc.threads import own_pid
 
-_TRIES_FOR: Seconds = 5.0  # the signal takes effect between two turns of the target's event loop
+# The signal takes effect between two turns of the target's event loop: a door that has not opened by
+# the first of these does not; one that is open is tried to be closed until the second.
+_OPENS_WITHIN: Seconds = 10.0
+_TRIES_FOR: Seconds = 60.0
 _POLL: Seconds = 0.05
+_WORD: Bytes = 16  # of what the two say to each other
 _CLOSED = "closed"
 # JavaScript for the target: what was put in is taken out with the door (door.js); without it, the
 # end of its inspector, late enough that the answer still gets out.
@@ -51,7 +56,7 @@ class DoorGuard:
             raise AttachFailed(f"the guard of Node's inspector did not start: {error}") from error
         assert self._program.stdout is not None
         with self._program.stdout as said:
-            if not said.readline():
+            if not os.read(said.fileno(), _WORD):
                 self._program.kill()
                 raise AttachFailed("the guard of Node's inspector did not start")
 
@@ -72,10 +77,8 @@ class DoorGuard:
         self._program.wait()
 
 
-def _closes(pid: int, port: int) -> bool:
-    """Whether an inspector is open at the port, is that of the process, and was told to end."""
-    if not is_open(port=port):
-        return False
+def _close(pid: int, port: int) -> bool:
+    """Whether the inspector that is open there is that of the process, and was told to end."""
     with suppress(InspectorError), closing(Inspector(session_url(port=port))) as inspector:
         if inspector.evaluate("process.pid") == pid:
             inspector.evaluate(_CLOSE)
@@ -86,12 +89,14 @@ def _closes(pid: int, port: int) -> bool:
 def main(pid: int) -> None:
     """Wait for the end of the input, and close the door of that process if it is open."""
     print("ready", flush=True)
-    lines = sys.stdin.read().split()
-    if _CLOSED in lines:
+    said = b"".join(iter(lambda: os.read(sys.stdin.fileno(), _WORD), b"")).decode().split()
+    if _CLOSED in said:
         return
-    ports = [*map(int, lines), PORT]
-    until = time.monotonic() + _TRIES_FOR
-    while not any(_closes(pid, port) for port in ports) and time.monotonic() < until:
+    ports, began = [*map(int, said), PORT], time.monotonic()
+    while (passed := time.monotonic() - began) < _TRIES_FOR:
+        doors = [port for port in ports if is_open(port=port)]
+        if any(_close(pid, port) for port in doors) or (not doors and passed > _OPENS_WITHIN):
+            return
         time.sleep(_POLL)
 
 
