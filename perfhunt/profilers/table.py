@@ -13,6 +13,7 @@ from perfhunt.profilers.go.profiler import GoProfiler
 from perfhunt.profilers.jvm.looks import JvmLooker
 from perfhunt.profilers.jvm.profiler import JvmProfiler
 from perfhunt.profilers.native.looker import NativeLooker
+from perfhunt.profilers.node.looks import node_looker
 from perfhunt.profilers.node.profiler import NodeProfiler
 from perfhunt.profilers.perf.profiler import PerfProfiler
 from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
@@ -58,12 +59,13 @@ def native_looker(pid: int) -> tuple[Looker, str]:
 
 
 # Whether a door may be opened into the target; then as above.
-_LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
+_LOOKERS: Mapping[str, Callable[[bool], LookerMaker | None]] = MappingProxyType(
     {
         "cpython": lambda _: cpython_looker,
         "go": lambda _: go_looker,
         "jvm": lambda _: jvm_looker,
         "native": lambda _: native_looker,
+        "node": lambda opened: node_looker if opened else None,
     }
 )
 

@@ -118,6 +118,7 @@ class Features:
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
     wire: WireReading | None = None
+    own_part: Share = 1.0
     peers: tuple[PeerLoad, ...] = ()
     paused: Share = 0.0
     collecting: Cores = 0.0
@@ -221,6 +222,7 @@ def features_of(
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
         wire=wire,
+        own_part=knee.own_part,
         peers=peer_loads(reading, suspects),
         paused=knee.paused,
         collecting=collecting(span.states, knee.paused) if traits.collector else 0.0,
