@@ -63,12 +63,12 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (
-        ("py_spy",),
+        ("go", "perf", "tokio"),
         ("cpython", "remote"),
-        *((each,) for each in ("perf", "node", "go", "jvm", "inside")),
+        *((name,) for name in ("py_spy", "native", "node", "jvm", "inside")),
     ),
     "reports": (("requests", "pictures", "html", "ci"),),
-    "target": (("proc", "code", "resources", "host"),),
+    "target": (("proc", "binary", "code", "resources", "host"),),
 }
 
 PROGRAMS = {  # each has its own import root
