@@ -23,7 +23,13 @@ from perfhunt.profilers.node.inspector import is_open
 from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.table import PROFILERS, cpython_looker
 from perfhunt.target.process import process_of
-from tests.live.profiler_targets.launch import eventually, in_own_pids, running, runs_freely
+from tests.live.profiler_targets.launch import (
+    eventually,
+    in_own_pids,
+    interpreter,
+    running,
+    runs_freely,
+)
 
 pytestmark = pytest.mark.live
 PY_SPY = PROFILERS["py-spy"]
@@ -245,11 +251,7 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
 
 def old_python() -> str:
     """A Python older than 3.11 that runs here, whose threads have no number in memory; ""."""
-    for name in ("python3.10", "python3.9", "python3.8"):
-        program = shutil.which(name)
-        if program and subprocess.run([program, "-V"], capture_output=True).returncode == 0:
-            return program
-    return ""
+    return next(filter(None, map(interpreter, ("3.10", "3.9", "3.8"))), "")
 
 
 @needs_py_spy

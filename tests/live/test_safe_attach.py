@@ -1,5 +1,6 @@
-"""What is left of a look when perfhunt is killed in the middle of it, for every way to look: nothing
-of ours runs, no thread of the target is stopped or traced, and no door or recording is open.
+"""What is left of a look when perfhunt is killed in the middle of it, for every way to look:
+nothing of ours runs, no thread of the target is stopped or traced, and no door or recording is
+open.
 """
 
 import http.client
@@ -24,7 +25,7 @@ from perfhunt.profilers.table import PROFILERS
 from tests.live.profiler_targets.launch import HERE, Target, eventually, running
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
-GONE_WITHIN = 5.0  # seconds; a keeper takes half a second, a JVM's tool one
+GONE_WITHIN = 20.0  # seconds, on a busy host; on a calm one a keeper takes half a second
 LOOKED = 1.0  # seconds that it is looked at before the kill
 MARK = "PERFHUNT_TEST_MARK"
 # A controller that looks at a process in one way, for a minute, and says `looking` once it does.

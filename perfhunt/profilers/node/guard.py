@@ -9,18 +9,23 @@ end; a line before that end means that the door is closed already.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from contextlib import closing, suppress
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.node.inspector import Inspector, InspectorError, is_open, session_url
 from perfhunt.target.proc.threads import own_pid
 
-_TRIES_FOR: Seconds = 5.0  # the signal takes effect between two turns of the target's event loop
+# The signal takes effect between two turns of the target's event loop: a door that has not opened by
+# the first of these does not; one that is open is tried to be closed until the second.
+_OPENS_WITHIN: Seconds = 10.0
+_TRIES_FOR: Seconds = 60.0
 _POLL: Seconds = 0.05
+_WORD: Bytes = 16  # of what the two say to each other
 # JavaScript for the target: the end of its inspector, late enough that the answer still gets out.
 _CLOSE = "setTimeout(() => process._debugEnd(), 20); 0"
 
@@ -43,7 +48,7 @@ class DoorGuard:
             raise AttachFailed(f"the guard of Node's inspector did not start: {error}") from error
         assert self._program.stdout is not None
         with self._program.stdout as said:
-            if not said.readline():
+            if not os.read(said.fileno(), _WORD):
                 self._program.kill()
                 raise AttachFailed("the guard of Node's inspector did not start")
 
@@ -58,10 +63,8 @@ class DoorGuard:
         self._program.wait()
 
 
-def _closes(pid: int) -> bool:
-    """Whether the inspector that is open, if one is, is that of the process, and was told to end."""
-    if not is_open():
-        return False
+def _close(pid: int) -> bool:
+    """Whether the inspector that is open is that of the process, and was told to end."""
     with suppress(InspectorError), closing(Inspector(session_url())) as inspector:
         if inspector.evaluate("process.pid") == pid:
             inspector.evaluate(_CLOSE)
@@ -72,10 +75,15 @@ def _closes(pid: int) -> bool:
 def main(pid: int) -> None:
     """Wait for the end of the input, and close the door of that process if it is open."""
     print("ready", flush=True)
-    if sys.stdin.read():
+    if os.read(sys.stdin.fileno(), _WORD):
         return
-    until = time.monotonic() + _TRIES_FOR
-    while not _closes(pid) and time.monotonic() < until:
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < _TRIES_FOR:
+        if is_open():
+            if _close(pid):
+                return
+        elif passed > _OPENS_WITHIN:
+            return
         time.sleep(_POLL)
 
 

@@ -231,7 +231,7 @@ def _flames(run: Run, story: BeforeAfter | None) -> Iterator[dict[str, Any]]:
         yield {"name": title, "svg": picture}
     for early, late in _GROWN:
         yield from difference((run, run), (early, late), "what load added")
-    if story is not None:
+    if story is not None and story.before is not None:
         for phase in (SpanName.KNEE, SpanName.KNEE_WAITS):
             yield from difference((story.before, run), (phase, phase), "what the change did")
 
