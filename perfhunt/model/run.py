@@ -104,7 +104,7 @@ class Application:
     `modules` are import names that are the application though installed among libraries, for the
     command names them as what is served; `entry` those of the distribution that the command itself
     belongs to. `launchers` are scripts that an installer wrote; `libraries` paths of what was
-    installed elsewhere than among the libraries.
+    installed elsewhere than among the libraries, or crates that were linked in, as `tokio::`.
     """
 
     modules: tuple[str, ...] = ()

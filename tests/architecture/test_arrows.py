@@ -62,9 +62,12 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
-    "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",), ("inside",)),
+    "profilers": (
+        ("go", "perf", "tokio"),
+        *((name,) for name in ("py_spy", "cpython", "native", "node", "jvm", "inside")),
+    ),
     "reports": (("requests", "pictures", "html", "ci"),),
-    "target": (("proc", "code", "resources", "host"),),
+    "target": (("proc", "binary", "code", "resources", "host"),),
 }
 
 PROGRAMS = {  # each has its own import root

@@ -194,8 +194,10 @@ class Goroutines:
         addresses = self._memory.words(where, count) if 0 < count <= _MOST else ()
         if not addresses:
             self._list = self._find()
-            raise AttachFailed(f"The goroutines of process {self._memory.pid} were not where they"
-                               " were: it has ended")
+            raise AttachFailed(
+                f"The goroutines of process {self._memory.pid} were not where they"
+                " were: it has ended"
+            )
         return addresses
 
     def _find(self) -> int:
@@ -206,8 +208,15 @@ class Goroutines:
         found: dict[int, int] = {}
         for begin, size in self._variables:
             words = self._memory.words(begin, size // WORD)
-            for n, (where, count, room) in enumerate(zip(words, words[1:], words[2:], strict=False)):
-                if 0 < count <= room < _MOST and not where % WORD and where and self._lists(where, count):
+            for n, (where, count, room) in enumerate(
+                zip(words, words[1:], words[2:], strict=False)
+            ):
+                if (
+                    0 < count <= room < _MOST
+                    and not where % WORD
+                    and where
+                    and self._lists(where, count)
+                ):
                     found[begin + n * WORD] = room
         if not found:
             raise AttachFailed(
@@ -222,7 +231,8 @@ class Goroutines:
         records = map(self._record, addresses, self._raw(addresses))
         first, *others = records
         return first.number == _MAIN and all(
-            each.status < _SCANNED and each.low < each.high for each in (first, *others)
+            each.status < _SCANNED and each.low < each.high
+            for each in (first, *others)
             if each.status in _LIVING
         )
 

@@ -79,14 +79,13 @@ class GoLooker:
         self.seen += len(goroutines)
         at_work = [self._at_work(each) for each in others]
         awaited = {
-            each.number for each, wait in zip(parked, waits, strict=True)
+            each.number
+            for each, wait in zip(parked, waits, strict=True)
             if wait.on == name_of_children(each.number)
         }
         return [
             self._sample(each, wait, each.parent if each.parent in awaited else 0)
-            for each, wait in (
-                *zip(parked, waits, strict=True), *zip(others, at_work, strict=True)
-            )
+            for each, wait in (*zip(parked, waits, strict=True), *zip(others, at_work, strict=True))
         ]
 
     def _at_work(self, each: Goroutine) -> Wait:
@@ -116,16 +115,21 @@ class GoLooker:
     def _sample(self, each: Goroutine, wait: Wait, awaited_by: int) -> ThreadSample:
         before = self._samples.get(each.address)
         if before is None or before[:2] != (each, awaited_by) or before[2] != wait:
-            before = self._samples[each.address] = each, awaited_by, wait, ThreadSample(
-                pid=self._pid,
-                tid=0,
-                stack=each.at.stack,
-                state=wait.state,
-                wait_on=wait.on,
-                thread_name="goroutine",
-                still=each.status in _PARKED and not each.moved,
-                task=True,
-                holds=frozenset({name_of_children(awaited_by)} if awaited_by else ()),
+            before = self._samples[each.address] = (
+                each,
+                awaited_by,
+                wait,
+                ThreadSample(
+                    pid=self._pid,
+                    tid=0,
+                    stack=each.at.stack,
+                    state=wait.state,
+                    wait_on=wait.on,
+                    thread_name="goroutine",
+                    still=each.status in _PARKED and not each.moved,
+                    task=True,
+                    holds=frozenset({name_of_children(awaited_by)} if awaited_by else ()),
+                ),
             )
         return before[3]
 

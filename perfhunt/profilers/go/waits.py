@@ -152,7 +152,9 @@ class GoWaits:
         if each.address in words:
             self._proved.add(each.at)
         elif each.at not in self._proved or len(words) < _POLL_WORDS:
-            return Wait(ThreadState.OTHER)  # Nothing says that it was the argument that stood there.
+            return Wait(
+                ThreadState.OTHER
+            )  # Nothing says that it was the argument that stood there.
         reads = "internal/poll.(*FD).Write" not in each.at.calls
         descriptor = words[_DESCRIPTOR]
         file = link(self._memory.pid, f"fd/{descriptor}") if descriptor < _MOST_DESCRIPTORS else ""
@@ -178,9 +180,7 @@ class GoWaits:
         waits for those.
         """
         busy = {each.parent for each in working}
-        busy |= {
-            one.goroutine.parent for one in told if one.wait.state is not ThreadState.POLL
-        }
+        busy |= {one.goroutine.parent for one in told if one.wait.state is not ThreadState.POLL}
         for n, one in enumerate(told):
             if one.goroutine.number in busy and waits[n].state is ThreadState.LOCK:
                 alone = one.way is GoWait.CHANNEL and not waits[n].on.startswith(SEVERAL)

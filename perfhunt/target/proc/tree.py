@@ -10,6 +10,7 @@ from contextlib import suppress
 import psutil
 
 from perfhunt.target.proc.files import read
+from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import tids
 
 # A worker that has ended still tells which of its parent's children came in its place.
