@@ -17,7 +17,8 @@ from perfhunt.profilers.inside.pyinstrument import PyinstrumentProfiler
 from perfhunt.profilers.inside.tracemalloc import TracemallocProfiler
 
 KIB = 1 << 10
-SOURCE = "def outer():\n    def inner():\n        return 1\n    return inner\nKEPT = []\n"
+SOURCE = "class Shop:\n    def price(self):\n        return 1\n"
+NESTED = "def outer():\n    def inner():\n        return 1\n    return inner\nKEPT = []\n"
 
 
 def memory(
@@ -64,10 +65,17 @@ def test_an_answer_of_another_shape_is_said_to_be_unreadable(
 
 
 def test_the_function_around_a_line_is_the_innermost(tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(SOURCE)
+    (tmp_path / "app.py").write_text(NESTED)
     app = str(tmp_path / "app.py")
-    assert [function_at(app, line) for line in (1, 3, 4, 5)] == ["outer", "inner", "outer", ""]
+    assert [function_at(app, line) for line in (1, 3, 4, 5)] == [
+        "outer",
+        "outer.inner",
+        "outer",
+        "",
+    ]
     assert function_at(str(tmp_path / "gone.py"), 1) == ""
+    (tmp_path / "shop.py").write_text(SOURCE)
+    assert function_at(str(tmp_path / "shop.py"), 3) == "Shop.price"
 
 
 def frame(function: str, file: str, line: int) -> str:

@@ -36,6 +36,22 @@ def test_lines_memory_and_calls_stand_beside_the_finding_of_the_same_function() 
     assert "leak likely here" in memory
 
 
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("Rules.load_rules", True),
+        ("setup.<locals>.load_rules", True),
+        ("preload_rules", False),
+        ("load_rules.inner", False),
+    ],
+)
+def test_a_function_is_the_same_with_and_without_what_it_is_defined_in(
+    name: str, is_told: bool
+) -> None:
+    first = next(finding for finding in RUN.findings if finding.function == "load_rules")
+    assert bool(beside(RUN, replace(first, function=name, leaves=()))) == is_told
+
+
 @pytest.mark.parametrize("report", [wide, markdown, html])
 def test_every_report_has_them_and_what_the_tools_cost(report: object) -> None:
     assert callable(report)
