@@ -1,6 +1,6 @@
 """Profile and thread-state capture, behind one seam.
 
 One way only, each may import those named before it: profiler, release, child_process,
-thread_capture; py_spy, cpython, native, perf, node, go, jvm (which do not know each other), tokio; table;
-state_sampler, instants; peer_watch, following; choose, preflight, probes.
+thread_capture; py_spy, cpython, native, perf, node, go, jvm (which do not know each other), tokio;
+table; state_sampler, instants; peer_watch, following; choose, preflight, probes.
 """

@@ -60,7 +60,15 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("text", "traffic", "verdict", "document", "profiles", "testfile", "recorded"),),
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
-    "profilers": (("py_spy",), ("cpython",), ("native",), ("perf", "tokio"), ("node",), ("go",), ("jvm",)),
+    "profilers": (
+        ("py_spy",),
+        ("cpython",),
+        ("native",),
+        ("perf", "tokio"),
+        ("node",),
+        ("go",),
+        ("jvm",),
+    ),
     "reports": (("requests", "pictures", "html", "ci"),),
     "target": (("proc", "binary", "code", "resources", "host"),),
 }

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.model.profile import Frame, FrameKind
-from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.binary.elf import X86_64, Elf
+from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.proc.files import link, read
 
 _DELETED = " (deleted)"

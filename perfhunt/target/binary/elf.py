@@ -26,8 +26,10 @@ _LOAD, _NOBITS = 1, 8  # PT_LOAD, SHT_NOBITS
 _EXECUTABLE = 1  # PF_X
 _FUNCTION, _INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
 _SYMBOL = np.dtype(
-    [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("at", "<u8")]
-    + [("size", "<u8")]
+    [
+        *(("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")),
+        *(("at", "<u8"), ("size", "<u8")),
+    ]
 )
 _LONGEST_NAME: Bytes = 4096  # of a symbol: generic code has names of kilobytes
 _BUILD_ID = struct.Struct("<III")  # the head of a note: lengths of name and content, and its kind
@@ -81,7 +83,7 @@ class Elf:
             _SEGMENT.unpack_from(self._bytes, segments + n * header[9]) for n in range(header[10])
         ]
         # (address, offset in the file, size in the file) of code
-        self._code = [
+        self._code: list[tuple[int, int, int]] = [
             (row[3], row[2], row[5]) for row in rows if row[0] == _LOAD and row[1] & _EXECUTABLE
         ]
         heads = [

@@ -19,8 +19,9 @@ class RuntimeTraits:
     """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
     requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
     threads that take over what would block the loop, which are a pool of fixed size; `parks`: a
-    thread of its loop that has no work may wait in a lock; `collector`: it collects garbage. `one_core` ends the sentence that a process uses one core, "" where its
-    threads run code on several.
+    thread of its loop that has no work may wait in a lock; `collector`: it collects garbage.
+    `one_core` ends the sentence that a process uses one core, "" where its threads run code on
+    several.
     """
 
     gil: bool = False
