@@ -134,7 +134,9 @@ def counted(total: float, mode: ProfileMode, unit: str = "samples") -> str:
 @dataclass(frozen=True, slots=True)
 class LockWait:
     """Threads that waited to enter a lock: with which stack, how many on average, `n` waits. `of`
-    is the kind: `lock`, or `pool` where several may have it at once.
+    is the kind: `lock`, or `pool` where several may have it at once. Of the kind `gc`, every thread
+    stood still for the collector: `threads` is the share of the time, parted among the stacks that
+    took the memory, and `n` the pauses.
     """
 
     stack: Stack
@@ -187,6 +189,11 @@ class Profile:
     def total(self) -> float:
         """Sum of all weights."""
         return sum(self.stacks.values())
+
+    @property
+    def mostly_lost(self) -> bool:
+        """Whether more samples were lost than kept: those are then some kinds of code, not all."""
+        return self.errors + self.dropped > self.total
 
     @property
     def counted(self) -> str:

@@ -50,6 +50,7 @@ def checks(
             *_one_profiler_for(target),
             *_looks(target),
             _plan(target),
+            *(ok("target", note) for note in target.notes),
             _runs(target),
             _waits(target),
             *_stay(target),

@@ -13,7 +13,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReadin
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
-from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, collecting, traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
 from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
@@ -77,6 +77,9 @@ class Features:
     requests that waited before a thread had them, by what the threads did or waited for meanwhile
     (`await`: an event loop idled).
 
+    `paused` is the share of the time in which all threads stood still for the collector, and
+    `collecting` the cores that it used.
+
     `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
     loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
@@ -115,7 +118,10 @@ class Features:
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
     wire: WireReading | None = None
+    own_part: Share = 1.0
     peers: tuple[PeerLoad, ...] = ()
+    paused: Share = 0.0
+    collecting: Cores = 0.0
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
@@ -216,7 +222,10 @@ def features_of(
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
         wire=wire,
+        own_part=knee.own_part,
         peers=peer_loads(reading, suspects),
+        paused=knee.paused,
+        collecting=collecting(span.states, knee.paused) if traits.collector else 0.0,
     )
 
 

@@ -24,6 +24,7 @@ from perfhunt.model.profiles.readers.perf_script import (
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import STALL, ProfilerProcess, print_into
+from perfhunt.profilers.go.functions import go_calls
 from perfhunt.profilers.perf.call_graph import CallGraph, call_graph
 from perfhunt.profilers.perf.heartbeat import PerfHeartbeat, answers_pings
 from perfhunt.profilers.profiler import Capture, Profiler, own_file
@@ -99,6 +100,7 @@ class PerfCapture:
         """The profile. Raises AttachFailed when perf recorded nothing that can be read."""
         recording = self._recording
         recording.wait()
+        calls_at = go_calls(self._pids[0]) if len(self._pids) == 1 else None
         if self._heartbeat is not None:
             self._heartbeat.close()
         if recording.killed or not self._raw.exists():
@@ -109,7 +111,7 @@ class PerfCapture:
         complaints = self._script()
         try:
             with self._text.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-                samples = list(parse_perf_script(lines))
+                samples = list(parse_perf_script(lines, calls_at))
         except Unreadable as error:
             raise AttachFailed(f"{self._text.name}: {error}") from error
         seconds = max(recording.seconds, 1e-9)

@@ -106,7 +106,8 @@ def test_who_sees_the_functions_of_a_runtime_that_nothing_here_does_is_said_with
     ("runtime", "missing", "chosen"),
     [
         ("cpython", {}, ["py-spy"]),
-        ("cpython", {"py_spy": "not installed"}, ["perf"]),
+        ("cpython", {"py_spy": "not installed"}, ["looks"]),
+        ("cpython", {"py_spy": "not installed", "looks": "not readable"}, ["perf"]),
         ("go", {}, ["go"]),
         ("go", {"go": "serves none"}, ["perf"]),
         ("jvm", {}, ["jvm"]),

@@ -30,8 +30,8 @@ def event_loop(features: Features) -> ClassScore:
     loop = features.loop
     if loop is None:
         return nothing(BottleneckClass.EVENT_LOOP)
-    # It queues for a CPU that its peers have: that is their work, not its own.
-    queued = loop.queued * (1.0 - features.peers_part)
+    # It queues for a CPU that its peers or others have: that is their work, not its own.
+    queued = loop.queued * min(features.own_part, 1.0 - features.peers_part)
     value = ramp(loop.on_cpu + queued, EVENT_LOOP.running)
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
     if features.processes > 1:
