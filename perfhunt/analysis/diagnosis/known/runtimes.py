@@ -58,10 +58,11 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
     ),
     "jvm": RuntimeTraits(),
     "dotnet": RuntimeTraits(),
+    "native": RuntimeTraits(loop=True, parks=True, collector=False),
     "php": RuntimeTraits(one_core="PHP code of one process runs on one thread"),
     "go": RuntimeTraits(),
 }
-_NATIVE = RuntimeTraits(loop=True, parks=True, collector=False)
+_UNKNOWN = RuntimeTraits(collector=False)
 
 
 # How HotSpot's collectors name their threads, as the kernel keeps it, and its compilers theirs.
@@ -98,4 +99,4 @@ def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
     """
     if runtime == "cpython" and version.endswith(_FREE_THREADED):
         return RuntimeTraits(loop=True)
-    return _TRAITS.get(runtime, _NATIVE)
+    return _TRAITS.get(runtime, _UNKNOWN)
