@@ -60,7 +60,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("text", "traffic", "verdict", "document", "profiles", "testfile", "recorded"),),
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
-    "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
+    "profilers": (("py_spy",), ("cpython",), ("go", "perf"), ("node",), ("jvm",)),
     "reports": (("requests", "pictures", "html", "ci"),),
     "target": (("proc", "code", "resources", "host"),),
 }

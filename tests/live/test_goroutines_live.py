@@ -28,10 +28,20 @@ pytestmark = [
 ]
 BUILDS = {"as usual": (), "stripped, anywhere": ("-ldflags=-s -w", "-buildmode=pie")}
 CALL = re.compile(r"^([^\s(].*)\(.*\)$\n^\t(\S+):(\d+)", re.MULTILINE)
-NAMES = (
-    "lockMutex lockShared waitCondition waitGroup sendOne sendSeveral receive choose doze read"
-    " parent child"
-).split()
+NAMES = [
+    "lockMutex",
+    "lockShared",
+    "waitCondition",
+    "waitGroup",
+    "sendOne",
+    "sendSeveral",
+    "receive",
+    "choose",
+    "doze",
+    "read",
+    "parent",
+    "child",
+]
 PARKED = {f"main.{name}" for name in NAMES}
 CLIENTS = 8
 
@@ -101,9 +111,7 @@ def test_what_each_goroutine_waits_for_is_named(program: Path) -> None:
     assert several.startswith("futex:several:")
     (one,), (waits,) = of["sendOne"], of["receive"]
     assert one.wait_on.startswith("futex:0x") and one.wait_on != waits.wait_on
-    assert [(s.state, s.wait_on) for s in of["read"]] == [
-        (ThreadState.SOCKET, target.told["peer"])
-    ]
+    assert [(s.state, s.wait_on) for s in of["read"]] == [(ThreadState.SOCKET, target.told["peer"])]
     assert [s.state for s in of["doze"] + of["child"]] == [ThreadState.SLEEP] * 2
     (parent,), (child,) = of["parent"], of["child"]
     assert parent.wait_on in child.holds and not any(s.holds for s in of["doze"])

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import CallPath, FunctionKey, in_event_loop
 from perfhunt.analysis.blame.sites import LockSites, WaitSite, joined_sites, wait_site
-from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, SEVERAL, Snapshot, Snapshots, thread_group
+from perfhunt.analysis.blame.snapshots import (
+    FOR_A_THREAD,
+    SEVERAL,
+    Snapshot,
+    Snapshots,
+    thread_group,
+)
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
 

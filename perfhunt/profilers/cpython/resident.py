@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.process import PAGE
 
 _PIECE: Bytes = 8 << 20  # searched at once

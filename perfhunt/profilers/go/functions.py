@@ -11,14 +11,15 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.model.profiles.readers.perf_script import CallsAt
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.profilers.go.image import GoImage
 from perfhunt.target.proc.files import link
+from perfhunt.target.proc.memory import ProcessMemory
 from perfhunt.target.runtime import runtime_of
 
 _ENTRY = struct.Struct("<II")  # of the index: where code begins, where its record is
@@ -60,6 +61,10 @@ class CodePoint:
     frame_size: Bytes
 
 
+# The address of an instruction, and what is known of it.
+CodeAt: TypeAlias = tuple[int, CodePoint]
+
+
 class Functions:
     """Looks up places in the code of one program; what was asked for is kept."""
 
@@ -71,11 +76,17 @@ class Functions:
         self._values: dict[int, tuple[tuple[int, int], ...]] = {}
 
     def at(self, address: int) -> CodePoint | None:
-        """The place of an instruction; None outside of the program's code."""
+        """The place of an instruction; None outside of the program's code, or where its tables make
+        no sense.
+        """
         try:
             return self._points[address]
         except KeyError:
-            point = self._points[address] = self._read(address)
+            try:
+                point = self._read(address)
+            except struct.error:  # What stands there is no table of a Go that is known.
+                point = None
+            self._points[address] = point
             return point
 
     def deepest(self, function: GoFunction) -> Bytes:

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStack, offset
 from perfhunt.target.proc.files import link
+from perfhunt.target.proc.memory import WORD, ProcessMemory
 from perfhunt.target.proc.sockets import SocketTable, socket_inode
 from perfhunt.target.proc.waits import Wait
 
@@ -77,7 +77,7 @@ class GoWaits:
         queued, word = goroutines.queued, goroutines.structs.last_word
         self._element, self._channel = word(queued, "elem"), word(queued, "c")
         self._next = offset(queued, "waitlink")
-        # Where a goroutine was seen to be noted at what it waits for: one that is woken no longer is.
+        # Where a goroutine was seen to be noted at what it waits for: once woken, it is no longer.
         self._proved: set[GoStack] = set()
         self._ways: dict[GoStack, GoWait] = {}
         self._told: dict[int, _Told] = {}
@@ -152,7 +152,9 @@ class GoWaits:
         if each.address in words:
             self._proved.add(each.at)
         elif each.at not in self._proved or len(words) < _POLL_WORDS:
-            return Wait(ThreadState.OTHER)  # Nothing says that it was the argument that stood there.
+            return Wait(
+                ThreadState.OTHER
+            )  # Nothing says that it was the argument that stood there.
         reads = "internal/poll.(*FD).Write" not in each.at.calls
         descriptor = words[_DESCRIPTOR]
         file = link(self._memory.pid, f"fd/{descriptor}") if descriptor < _MOST_DESCRIPTORS else ""
@@ -178,9 +180,7 @@ class GoWaits:
         waits for those.
         """
         busy = {each.parent for each in working}
-        busy |= {
-            one.goroutine.parent for one in told if one.wait.state is not ThreadState.POLL
-        }
+        busy |= {one.goroutine.parent for one in told if one.wait.state is not ThreadState.POLL}
         for n, one in enumerate(told):
             if one.goroutine.number in busy and waits[n].state is ThreadState.LOCK:
                 alone = one.way is GoWait.CHANNEL and not waits[n].on.startswith(SEVERAL)

@@ -172,7 +172,6 @@ export default function () {
 READERS: dict[str, Reader] = {
     "pprof": Reader(parse_pprof, (unzipped(_golden("go-cpu.pb.gz"), 1 << 24, "it")[:4000],)),
     "pprof.gz": Reader(parse_pprof, (_golden("go-cpu.pb.gz"),)),
-    "goroutines": Reader(_goroutines, (_golden("go-goroutines.pb.gz"),)),
     "cpuprofile": Reader(_v8, (V8,)),
     "jfr": Reader(_lossy(parse_jfr_print), (_beginning("jfr-print.txt"),)),
     "jfr waits": Reader(
