@@ -160,6 +160,15 @@ SoakOption = Annotated[
     str | None,
     typer.Option("--soak", help="Then hold a share of the knee so long, to see what grows: 30m."),
 ]
+InsideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="TOOL",
+        help="With -- COMMAND: afterwards start it again under scalene, pyinstrument or tracemalloc"
+        " (auto: what fits the finding), for lines, calls and memory.",
+    ),
+]
 ResumeOption = Annotated[
     str | None,
     typer.Option("--resume", help="Go on with an interrupted run of the same question."),

@@ -16,10 +16,12 @@ from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.change.git.kept import CodeState, code_state
+from perfhunt.jobs.launched.service import launched
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import one_service
+from perfhunt.jobs.request import one_service, require_one_target
 from perfhunt.jobs.setup import blank_run, surroundings, with_doubt
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.inside.look import StartedService
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import ProfilePolicy, SpanName
 from perfhunt.model.question import Question, Target
@@ -49,8 +51,9 @@ _PER_SECOND = Caution(
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """Which service, by pid or by port, and for how many seconds."""
+    """Which service, by pid, by port or by the command that starts it, and for how many seconds."""
 
+    command: tuple[str, ...] = ()
     pid: int | None = None
     port: int | None = None
     seconds: int = 20
@@ -61,8 +64,16 @@ class ProfileRequest:
 
 def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
-    service = one_service("profile", request.pid, request.port)
-    target = find_target(service)
+    require_one_target(request.command, request.pid, request.port)
+    if not request.command:
+        return _profiled(request, find_target(one_service("profile", request.pid, request.port)))
+    with launched(request.command, "") as service:
+        return _profiled(request, service.target, service.started)
+
+
+def _profiled(
+    request: ProfileRequest, target: TargetProcess, started: StartedService | None = None
+) -> Run:
     url = local_url(target) if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
@@ -70,6 +81,7 @@ def run_profile(request: ProfileRequest) -> Run:
     around = surroundings(target, code, mark_of(request.store))
     target = with_doubt(target, code)
     start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
+    start = replace(start, launched=started)
     directory = RunDirectory.create(request.store, start)
     began = time.monotonic()
     span = look(target, directory.path / "profiles", request.seconds, request.open_target)
@@ -123,8 +135,10 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         peers={SpanName.KNEE: span.peers} if span.peers is not None else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
     )
+    again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+    if start.launched is not None:  # it has ended when this is read
+        again = "perfhunt investigate -- COMMAND, with a test file"
     if is_idle(span):
-        again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
         return replace(
             run,
             cautions=(_IDLE, *loss_cautions(span)),
@@ -135,7 +149,5 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
         cautions=(_PER_SECOND, *loss_cautions(span)),
-        next_step=(
-            f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
-        ),
+        next_step=again,
     )

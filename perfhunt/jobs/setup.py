@@ -7,14 +7,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perfhunt.change.git.kept import CodeState, code_state
+from perfhunt.change.git.kept import CodeState, code_state, prune_kept
 from perfhunt.change.git.program import version as git_version
-from perfhunt.errors import UsageError
+from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time, require_within
 from perfhunt.lab import Lab
@@ -38,6 +38,7 @@ from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store.digest_key import FORGOTTEN, mark_of
+from perfhunt.store.ledger import snapshots
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
@@ -156,6 +157,8 @@ def workbench(
             now = replace(now, tools=tools)
         start = blank_run(run_id, kind, stamp, question, now, described)
         lab = _lab(request, engine, start, target, stop, watch)
+        with suppress(StoreError):  # a run that cannot be read may need any of them
+            prune_kept(request.store, lambda: snapshots(request.store), time.time())
         if request.bind:
             watch(Noted(_who_is_awaited(request)))
         try:

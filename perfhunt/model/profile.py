@@ -134,13 +134,26 @@ def counted(total: float, mode: ProfileMode, unit: str = "samples") -> str:
 @dataclass(frozen=True, slots=True)
 class LockWait:
     """Threads that waited to enter a lock: with which stack, how many on average, `n` waits. `of`
-    is the kind: `lock`, or `pool` where several may have it at once.
+    is the kind: `lock`, or `pool` where several may have it at once. Of the kind `gc`, every thread
+    stood still for the collector: `threads` is the share of the time, parted among the stacks that
+    took the memory, and `n` the pauses.
     """
 
     stack: Stack
     of: str
     threads: float
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongPoll:
+    """Tasks of an event loop that kept a thread of it to themselves: which, the mean time of a poll
+    of theirs, and how many polls that is of.
+    """
+
+    task: str
+    mean: Seconds
+    polls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +183,17 @@ class Profile:
     raw: str = ""  # file name of the tool's own output within the run
     # What a tool that knows them saw of locks; in `raw` only, not in run.json.
     lock_waits: tuple[LockWait, ...] = ()
+    long_polls: tuple[LongPoll, ...] = ()
 
     @property
     def total(self) -> float:
         """Sum of all weights."""
         return sum(self.stacks.values())
+
+    @property
+    def mostly_lost(self) -> bool:
+        """Whether more samples were lost than kept: those are then some kinds of code, not all."""
+        return self.errors + self.dropped > self.total
 
     @property
     def counted(self) -> str:
@@ -234,6 +253,7 @@ class Profile:
             late=self.late + other.late,
             notes=self.notes + other.notes,
             lock_waits=self.lock_waits + other.lock_waits,
+            long_polls=self.long_polls + other.long_polls,
         )
 
 

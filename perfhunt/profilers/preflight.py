@@ -50,6 +50,7 @@ def checks(
             *_one_profiler_for(target),
             *_looks(target),
             _plan(target),
+            *(ok("target", note) for note in target.notes),
             _runs(target),
             _waits(target),
             *_stay(target),
@@ -81,7 +82,7 @@ def _profilers(target: TargetProcess | None) -> Iterator[Check]:
     left out.
     """
     for profiler in PROFILERS.values():
-        if target is not None and target.runtime not in profiler.runtimes:
+        if target is not None and not profiler.is_for(target):
             continue
         why = profiler.available()
         if why:
@@ -140,7 +141,7 @@ def _limits(target: TargetProcess | None, question: Question | None) -> Iterator
 
 def _one_profiler_for(target: TargetProcess) -> Iterator[Check]:
     """A check that fails when no profiler can sample the target; nothing when one can."""
-    fitting = [tool for tool in PROFILERS.values() if target.runtime in tool.runtimes]
+    fitting = [tool for tool in PROFILERS.values() if tool.is_for(target)]
     if any(not tool.available() for tool in fitting):
         return
     names = ", ".join(tool.name for tool in fitting) or "none is known"

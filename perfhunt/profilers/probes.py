@@ -24,6 +24,7 @@ from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.profiler import AccountedCapture, LookerMaker, Profiler
 from perfhunt.profilers.state_sampler import StateSampler
+from perfhunt.profilers.table import looker_maker
 from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.target.resources.monitor import ResourceMonitor
 
@@ -35,6 +36,7 @@ _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 # The names, in a trial, of what looks at the target beside profilers.
 THREAD_STATES, PEERS, SNAPSHOTS = "thread states", "peers", "thread snapshots"
 _Given = TypeVar("_Given")
+_ALLOW = "Allow the one that does, which opens a door into the target: --open-target."
 _NOT_HERE = "perfhunt doctor --pid PID says what is missing."
 
 
@@ -252,7 +254,9 @@ class LiveProbes:
         """A series of instants, started; None when the plan has none, which is a loss."""
         make = self._plan.looks
         if make is None:
-            self._lose(EvidenceKind.WAITS, "no tool here reads the stacks of waiting threads")
+            why = "no tool here reads the stacks of waiting threads"
+            allowed = looker_maker(self._target.runtime, opened=True) is not None
+            self._lose(EvidenceKind.WAITS, why, _ALLOW if allowed else _NOT_HERE)
             return None
         return self._result(EvidenceKind.WAITS, lambda: self._instants(seconds, make))
 

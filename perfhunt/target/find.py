@@ -19,7 +19,7 @@ from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import cmdline, status_field, uid
 from perfhunt.target.proc.sockets import held_inodes, held_listening, listening, unix_listening
-from perfhunt.target.proc.tree import ancestors, descendants
+from perfhunt.target.proc.tree import ancestors, branch_of, descendants
 from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
 from perfhunt.target.selection import gone, selected
@@ -30,6 +30,8 @@ _HOUSEKEEPING = (
     "multiprocessing.forkserver",
     "multiprocessing.semaphore_tracker",
 )
+
+_MOST_BESIDE = 4  # programs beside the service that a note names
 
 
 def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProcess:
@@ -54,6 +56,12 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
             _listening_elsewhere(named),
         )
     served = _serving_first(served, url or "", selector.port)
+    branch, others = branch_of(root, {*served[0].pids}) if served else (root, [])
+    if others:
+        root, pids = branch, descendants([branch])
+        notes = (*notes, *_beside_notes(named, others, served))
+        if url or selector.port:
+            served = tuple(at for at in served if {*at.pids} & {*pids})
     processes = tuple(alive for pid in pids if (alive := process_of(pid)) is not None)
     if not processes:
         raise gone(named)
@@ -78,6 +86,22 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
         application=application_of(processes),
     )
+
+
+def _beside_notes(named: int, others: Sequence[int], served: Sequence[Listener]) -> list[str]:
+    """What a supervisor runs beside the service, and where else it could be asked for."""
+    programs = "; ".join(shown(cmdline(pid), link(pid, "exe")) for pid in others[:_MOST_BESIDE])
+    more = f" and {len(others) - _MOST_BESIDE} more" if len(others) > _MOST_BESIDE else ""
+    notes = [f"pid {named} runs other programs too, which are not measured: {programs}{more}"]
+    beside = {*descendants(others)}
+    ports = sorted({at.port for at in served if at.port and {*at.pids} & beside})
+    if ports:
+        listed = ", ".join(map(str, ports))
+        notes.append(
+            f"another service of pid {named} listens on port {listed}: this is the one on"
+            f" {served[0].port or served[0].host}; for that, --port {ports[0]}"
+        )
+    return notes
 
 
 def _git_root(directory: str) -> str:

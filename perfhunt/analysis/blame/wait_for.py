@@ -185,10 +185,11 @@ def _contention(
     candidates = [_candidates(sites, present) for present in instants]
     for_threads, for_result = _wait_for_threads(waiters), _wait_for_result(waiters)
     anywhere = for_threads or for_result
-    told = _cover(_told(sites, instants), 0)
-    is_told = told.coverage >= THRESHOLDS.near
+    told = _told(sites, instants)
+    holders = _cover(told, 0)
+    is_told = holders.coverage >= THRESHOLDS.near
     if is_told:
-        holders = told
+        candidates = told  # Others that are in the same functions hold nothing.
     else:
         holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
     if for_result and holders.coverage < THRESHOLDS.far:
@@ -215,7 +216,8 @@ def _contention(
         or for_result
         or _mostly(s.of_a_pool_of_processes for s in held)
         or (
-            holders.depth == 0
+            not is_told
+            and holders.depth == 0
             and same_address < THRESHOLDS.same_address
             and _are_helpers(held, waiters)
         ),

@@ -58,6 +58,7 @@ _CHARGED = {
     str(Cause.POOL): "others waiting for what it had checked out",
     str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
+    str(Cause.COLLECTOR): "others standing still while its garbage was collected",
     str(Cause.ACK): "answers held back until their first piece was acknowledged",
 }
 # What others wait for that a function has, and what it does itself, as classes.
@@ -65,6 +66,7 @@ _HELD: Mapping[str, BottleneckClass] = {
     ThreadState.LOCK: BottleneckClass.LOCK,
     Cause.POOL: BottleneckClass.POOL,
     Cause.HANDOFF: BottleneckClass.WORKERS,
+    Cause.COLLECTOR: BottleneckClass.GC,
     Cause.ACK: BottleneckClass.DELAYED_ACK,
 }
 _DOING: Mapping[str, BottleneckClass] = {

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import typer
+
 from perfhunt.cli.options import (
     STORE,
     AllowBusyOption,
@@ -9,6 +13,7 @@ from perfhunt.cli.options import (
     BindOption,
     EngineOption,
     ExitZeroOption,
+    InsideOption,
     JsonOption,
     OpenTargetOption,
     PidOption,
@@ -30,8 +35,12 @@ from perfhunt.cli.options import (
     WorkersOption,
 )
 
+if TYPE_CHECKING:
+    from perfhunt.jobs.request import InvestigateRequest
+
 
 def investigate(
+    context: typer.Context,
     pid: PidOption = None,
     port: PortOption = None,
     url: UrlOption = None,
@@ -47,6 +56,7 @@ def investigate(
     open_target: OpenTargetOption = False,
     warm_up: WarmUpOption = False,
     soak: SoakOption = None,
+    inside: InsideOption = None,
     resume: ResumeOption = None,
     allow_busy: AllowBusyOption = False,
     trust_repository: TrustOption = False,
@@ -57,13 +67,14 @@ def investigate(
     wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Find the knee, profile there, say what stops it. Exit 0: SLO met; 99: missed; 91: unknown."""
-    from perfhunt.cli import advisory, console
-    from perfhunt.cli.view import results, watchers
-    from perfhunt.jobs.investigate import run_investigation
+    """Find the knee, profile there, say what stops it; with -- COMMAND, of a service that is
+    started for that, and ended with it. Exit 0: SLO met; 99: missed; 91: unknown.
+    """
     from perfhunt.jobs.request import InvestigateRequest, duration_of, profile_policy
 
     request = InvestigateRequest(
+        command=tuple(context.obj or ()),
+        inside=tuple(inside or ()),
         pid=pid,
         port=port,
         url=url,
@@ -85,7 +96,17 @@ def investigate(
         soak=duration_of("--soak", soak) if soak else None,
         engine=engine,
     )
+    _run(request, exit_zero_on, as_json=as_json, quiet=quiet, wide=wide)
+
+
+def _run(
+    request: InvestigateRequest, exit_zero_on: str, *, as_json: bool, quiet: bool, wide: bool
+) -> None:
+    from perfhunt.cli import advisory, console
+    from perfhunt.cli.view import results, watchers
+    from perfhunt.jobs.investigate import run_investigation
+
     with watchers.watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())
-    results.show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
+    results.show_run(run, request.store, as_json=as_json, quiet=quiet, wide=wide)
     advisory.leave(run.exit_code, advisory=exit_zero_on)

@@ -19,6 +19,7 @@ from perfhunt.cli.options import (
 
 
 def profile(
+    context: typer.Context,
     pid: PidOption = None,
     port: PortOption = None,
     seconds: Annotated[int, typer.Option("--seconds", "-s", min=4, help="How long to look.")] = 20,
@@ -29,12 +30,13 @@ def profile(
     store: StoreOption = STORE,
 ) -> None:
     """Profile a live service under the load it has now: what runs, what waits, for what. Sends
-    nothing.
+    nothing. With -- COMMAND the service is started for that, and ended with it.
     """
     from perfhunt.cli.view.results import show_run
     from perfhunt.jobs.profile import ProfileRequest, run_profile
 
     request = ProfileRequest(
+        command=tuple(context.obj or ()),
         pid=pid,
         port=port,
         seconds=seconds,

@@ -68,8 +68,10 @@ def cautioned(
 
 def plain(result: VerifyResult) -> dict[str, object]:
     """A verdict as JSON values."""
+    before = {} if result.runs is None else {"before": result.runs[0].id}
     return {
         "schema": SCHEMA,
+        **before,
         "word": str(result.verdict.word),
         "exit_code": int(result.verdict.exit_code),
         "verdict": verdict_document(result.verdict, result.change),

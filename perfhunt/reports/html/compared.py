@@ -35,11 +35,11 @@ _MOVED = {"+": "better", "-": "worse", " ": "not told apart"}
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """The verdict on a run against the one `before` it, with the edit between them where it is
-    known.
+    """The verdict on a run against the one `before` it (None: it is not there any more), with the
+    edit between them where it is known.
     """
 
-    before: Run
+    before: Run | None
     verdict: Verdict
     change: OneChange | None = None
     attribution: Attribution | None = None
@@ -47,7 +47,7 @@ class BeforeAfter:
 
     def redacted(self) -> BeforeAfter:
         """The same without what the earlier run may hold of secrets."""
-        return replace(self, before=redacted(self.before))
+        return self if self.before is None else replace(self, before=redacted(self.before))
 
 
 def compared(story: BeforeAfter | None) -> dict[str, object] | None:
@@ -63,7 +63,7 @@ def compared(story: BeforeAfter | None) -> dict[str, object] | None:
         "label": change.label if change is not None else "",
         "reason": f"{verdict.reason[:1].upper()}{verdict.reason[1:]}",
         "next": verdict.next_step,
-        "before": story.before.id,
+        "before": story.before.id if story.before is not None else "",
         "effects": [_effect(effect_cells(effect)) for effect in verdict.effects],
         "method": method_lines(verdict) if verdict.effects else [],
         "cautions": verdict.cautions,

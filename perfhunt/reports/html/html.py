@@ -27,6 +27,7 @@ from perfhunt.reports.html.over_time import over_time, phases_words
 from perfhunt.reports.html.page import HERE, filled, policy
 from perfhunt.reports.html.plain_words import plain
 from perfhunt.reports.html.waterfall_list import waterfall_list
+from perfhunt.reports.inside import inside_lines
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
@@ -124,6 +125,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "findings_note": _findings_note(run),
         "any_grew": any(f.grew is not None for f in run.findings),
         "what_if": html_rows.what_if(run),
+        "inside": inside_lines(run),
         "bottleneck": _bottleneck(run),
         **_waterfall(run),
         "peers_head": HEAD,
@@ -229,7 +231,7 @@ def _flames(run: Run, story: BeforeAfter | None) -> Iterator[dict[str, Any]]:
         yield {"name": title, "svg": picture}
     for early, late in _GROWN:
         yield from difference((run, run), (early, late), "what load added")
-    if story is not None:
+    if story is not None and story.before is not None:
         for phase in (SpanName.KNEE, SpanName.KNEE_WAITS):
             yield from difference((story.before, run), (phase, phase), "what the change did")
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from perfhunt.model.document.bounded import read_all
 from perfhunt.model.run import Application, Process
+from perfhunt.target.binary.crates import linked_crates
 from perfhunt.target.code.installed import distributions, site_packages
 from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
 from perfhunt.target.proc.files import read, text
@@ -60,6 +61,8 @@ def application_of(processes: Sequence[Process]) -> Application:
     lies elsewhere.
     """
     found = [_application(_started(p)) for p in processes if p.runtime == "cpython"]
+    crates = (linked_crates(f"/proc/{p.pid}/exe") for p in processes if p.runtime == "native")
+    found += [Application(libraries=each) for each in crates]
     return Application(
         modules=_once(name for a in found for name in a.modules),
         entry=_once(name for a in found for name in a.entry),

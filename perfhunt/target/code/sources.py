@@ -7,13 +7,15 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
+from math import inf
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.files import text
 
 # Nobody writes a longer file by hand, and a generated one says nothing of loops.
 LONGEST: Bytes = 2_000_000
@@ -60,5 +62,7 @@ def _member(archive: Path, path: Path) -> IO[bytes]:
 
 def _boot() -> Seconds:
     """When the host started, in seconds since 1970; infinity when nothing says."""
-    lines = (line.split() for line in text("/proc/stat").splitlines())
-    return next((float(words[1]) for words in lines if words[:1] == ["btime"]), float("inf"))
+    try:
+        return psutil.boot_time()
+    except (OSError, RuntimeError):
+        return inf

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from perfhunt.model.units import Bytes, Cores
 from perfhunt.target.proc.files import text
-from perfhunt.target.proc.process import PAGE
 
 # cgroup v1 writes "no limit" as the largest page-aligned number, which no host has.
 _NO_LIMIT: Bytes = 1 << 60
@@ -128,7 +129,7 @@ def memory_limit(pid: int) -> tuple[Bytes, str]:
     """How much memory a process may use at most, and what says so: a cgroup limit, or the host's
     RAM.
     """
-    host = PAGE * os.sysconf("SC_PHYS_PAGES")
+    host = psutil.virtual_memory().total
     group = find(pid, "memory")
     bound = memory_bound(group) if group else None
     if group and bound is not None and bound < host:

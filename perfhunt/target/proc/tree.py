@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
+
+import psutil
 
 from perfhunt.target.proc.files import read
 from perfhunt.target.proc.process import stat
@@ -17,17 +19,15 @@ _seen_as: dict[int, bytes] = {}
 
 def all_pids() -> list[int]:
     """Every process there is now, lowest pid first."""
-    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+    return psutil.pids()
 
 
 def ancestors(pid: int) -> list[int]:
     """The pid itself and its parents, nearest first."""
-    line: list[int] = []
-    while pid > 0 and pid not in line:
-        line.append(pid)
-        now = stat(pid)
-        pid = now.parent if now else 0
-    return line
+    try:
+        return [pid, *(parent.pid for parent in psutil.Process(pid).parents())]
+    except psutil.Error:
+        return [pid]
 
 
 def children(pid: int) -> list[int]:
@@ -49,6 +49,25 @@ def descendants(roots: Iterable[int]) -> list[int]:
             tree[pid] = None
             waiting += children(pid)
     return list(tree)
+
+
+def branch_of(root: int, pids: Set[int]) -> tuple[int, list[int]]:
+    """(the process below `root`, or itself, that all of `pids` are of, other programs that `root`
+    runs beside it).
+
+    A supervisor runs several programs, of which one serves; what starts one program alone (a shell,
+    `npm start`) stays the root, however many processes lie between.
+    """
+    branch, at, others = root, root, list[int]()
+    while at not in pids:
+        below = [pid for pid in children(at) if (now := stat(pid)) is not None and not now.ended]
+        leading = [pid for pid in below if pids & {*descendants([pid])}]
+        if len(leading) != 1:
+            break
+        at = leading[0]
+        if beside := [pid for pid in below if pid != at]:
+            branch, others = at, others + beside
+    return branch, others
 
 
 def working_pids(pids: Sequence[int], root: int = 0) -> list[int]:

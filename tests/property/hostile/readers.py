@@ -21,7 +21,7 @@ from perfhunt.model.document.folded import unfold
 from perfhunt.model.document.yaml_tree import yaml_value
 from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile
 from perfhunt.model.profiles.readers.folded import read_folded
-from perfhunt.model.profiles.readers.jfr import parse_jfr_print, parse_lock_waits
+from perfhunt.model.profiles.readers.jfr import parse_collections, parse_jfr_print
 from perfhunt.model.profiles.readers.perf_script import parse_perf_script
 from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.model.recorded.access_log import read_access_log
@@ -33,6 +33,7 @@ from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
+from perfhunt.profilers.jvm.dump import DumpReader
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.reports import hyperfine
@@ -174,9 +175,8 @@ READERS: dict[str, Reader] = {
     "pprof.gz": Reader(parse_pprof, (_golden("go-cpu.pb.gz"),)),
     "cpuprofile": Reader(_v8, (V8,)),
     "jfr": Reader(_lossy(parse_jfr_print), (_beginning("jfr-print.txt"),)),
-    "jfr waits": Reader(
-        _lossy(partial(parse_lock_waits, seconds=1.0)), (_beginning("jfr-print.txt"),)
-    ),
+    "jfr collections": Reader(_lossy(parse_collections), (_beginning("jfr-print.txt"),)),
+    "java dump": Reader(_lossy(DumpReader().read), (_beginning("java-17-dump.txt"),)),
     "perf script": Reader(
         _lossy(lambda text: list(parse_perf_script(text))), (_beginning("perf-script.txt"),)
     ),

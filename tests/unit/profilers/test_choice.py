@@ -77,7 +77,8 @@ def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_te
     ("runtime", "missing", "chosen"),
     [
         ("cpython", {}, ["py-spy"]),
-        ("cpython", {"py_spy": "not installed"}, ["perf"]),
+        ("cpython", {"py_spy": "not installed"}, ["looks"]),
+        ("cpython", {"py_spy": "not installed", "looks": "not readable"}, ["perf"]),
         ("go", {}, ["go"]),
         ("go", {"go": "serves none"}, ["perf"]),
         ("jvm", {}, ["jvm"]),
