@@ -91,6 +91,7 @@ class _Record:
     machine: int
     pointer: int
     counter: int
+    owner: int
     call_pointer: int
     call_counter: int
     status: int
@@ -224,12 +225,10 @@ class Goroutines:
         addresses = self._memory.words(where, min(count, _CHECKED))
         if not addresses or not all(addresses):
             return False
-        records = map(self._record, addresses, self._raw(addresses))
-        first, *others = records
+        first, *others = map(self._record, addresses, self._raw(addresses))
+        # What the scheduler left of each says whose it is.
         return first.number == _MAIN and all(
-            each.status < _SCANNED and each.low < each.high
-            for each in (first, *others)
-            if each.status in _LIVING
+            each.owner == each.address for each in (first, *others)
         )
 
     def _at_rest(self, each: _Record, raw: bytes) -> Goroutine:
@@ -320,6 +319,7 @@ def _offsets(record: GoStruct, scheduled: GoStruct) -> tuple[int, ...]:
         offset(record, "m"),
         left + offset(scheduled, "sp"),
         left + offset(scheduled, "pc"),
+        left + offset(scheduled, "g"),
         offset(record, "syscallsp"),
         offset(record, "syscallpc"),
         offset(record, "atomicstatus"),
