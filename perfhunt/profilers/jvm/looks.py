@@ -4,7 +4,9 @@ dump, which stops them all; what runs, or is in code below Java, by /proc.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import ThreadSample
@@ -32,6 +34,8 @@ _RESULT = re.compile(r"Future|Promise|Latch|ForkJoinTask")
 _WAKES = "VirtualThread-un"  # unparker in JDK 21, unblocker since 24
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _PAGE: Bytes = 4096
+_LINE = 256  # bytes of /proc/PID/task/TID/syscall
+_RUNNABLE = b"running"  # what that says of a thread that runs, or waits for a CPU
 
 
 class JvmLooker:
@@ -53,6 +57,7 @@ class JvmLooker:
         self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
         self._ran: dict[int, tuple[int, int]] = {}
         self._native: dict[int, bytes] = {}
+        self._calls: dict[int, int] = {}  # files that name these very threads
         self._exclusive: set[str] = set()  # classes of which somebody was seen to have one
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
         self._carried = False
@@ -83,6 +88,7 @@ class JvmLooker:
             raise AttachFailed(f"the dump of JVM {self._pid}: {error.message}") from error
         ours = host_tids(self._pid, self._own)
         self._own = {tid: own for own, tid in ours.items()}
+        self._forget(self._calls.keys() - self._own.keys())
         self._ran = {tid: ran for tid, ran in self._ran.items() if tid in self._own}
         self.seen += len(threads)
         self.unmatched += sum(each.nid not in ours for each in threads)
@@ -91,7 +97,8 @@ class JvmLooker:
         return [self._sample(each, ours[each.nid]) for each in threads if each.nid in ours]
 
     def close(self) -> None:
-        """Nothing is held between dumps."""
+        """Let the process go. Idempotent."""
+        self._forget(list(self._calls))
 
     def _dumping(self) -> Seconds:
         """What the threads that make dumps have run so far."""
@@ -104,7 +111,12 @@ class JvmLooker:
         self._lists = self._lists and self._takes <= _LIST_TAKES
 
     def _sample(self, thread: JavaThread, tid: int) -> ThreadSample:
-        wait = self._waited(thread) or self._kernels(thread, tid)
+        line = self._syscall(tid)
+        wait = self._waited(thread)
+        if wait is None:
+            wait = self._kernels(thread, tid, line)
+        elif line.startswith(_RUNNABLE):
+            wait = Wait(ThreadState.RUN_QUEUE)  # It was woken, and has not come to run.
         return ThreadSample(
             pid=self._pid,
             tid=tid,
@@ -148,8 +160,10 @@ class JvmLooker:
         known = lock.of.startswith(_LOCKS) and not lock.of.endswith(_CONDITION)
         return known or lock.of in self._exclusive
 
-    def _kernels(self, thread: JavaThread, tid: int) -> Wait:
-        """What a thread that runs, for all the JVM knows, does by the kernel's word."""
+    def _kernels(self, thread: JavaThread, tid: int, line: bytes) -> Wait:
+        """What a thread that runs, for all the JVM knows, does by the kernel's word: `line` is the
+        call that it is in.
+        """
         try:
             on_cpu, queued, _ = map(int, read(self._file(tid, "schedstat")).split())
         except (OSError, ValueError):
@@ -157,7 +171,6 @@ class JvmLooker:
         last = self._ran.get(tid)
         self._ran[tid] = on_cpu, queued
         if thread.native:
-            line = self._syscall(tid)
             wait, was = self._waits.wait(tid, line), self._native.get(tid)
             self._native[tid] = line
             # One that comes back from below Java waits in a futex until the dump is over.
@@ -174,9 +187,17 @@ class JvmLooker:
     def _syscall(self, tid: int) -> bytes:
         """The call that a thread is in, with its place on the stack; b"" where nobody may know."""
         try:
-            return read(self._file(tid, "syscall"))
+            if tid not in self._calls:
+                self._calls[tid] = os.open(self._file(tid, "syscall"), os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._calls[tid], _LINE, 0)
         except OSError:
+            self._forget([tid])
             return b""
+
+    def _forget(self, tids: Iterable[int]) -> None:
+        for tid in tids:
+            if tid in self._calls:
+                os.close(self._calls.pop(tid))
 
 
 def _is_of_virtual(thread: JavaThread) -> bool:
