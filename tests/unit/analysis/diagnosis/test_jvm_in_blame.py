@@ -1,5 +1,5 @@
-"""What is a JVM's own in the answer: collectors, threads that one pool's name groups, recordings that
-missed what ran, and states that the kernel calls by another name.
+"""What is a JVM's own in the answer: its collector, threads grouped by name, recordings that missed
+what ran, and states that the kernel calls by another name.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ def loaded(profile: Profile) -> Span:
     )
 
 
-def test_a_service_that_stands_still_for_its_collector_is_gc_and_who_takes_the_memory_is_first() -> (
-    None
-):
+def test_a_service_that_its_collector_stops_is_gc_and_who_takes_the_memory_is_first() -> None:
     bottleneck, findings = answer(loaded(recorded(0.4, list=300, pay=300)))
     assert bottleneck.category is BottleneckClass.GC
     assert findings[0].function == "Shop.list" and findings[0].category is BottleneckClass.GC
