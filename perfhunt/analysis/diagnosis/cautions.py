@@ -152,7 +152,8 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
         return
     if span.profile is not None:
         yield from _about_samples(span.profile)
-        yield from _about_native(evidence, span.profile)
+        if not span.profile.mostly_lost:  # Then it is the profiler that missed what ran.
+            yield from _about_native(evidence, span.profile)
     if span.instants is not None and len(span.instants) < THRESHOLDS.few_instants:
         yield Caution(
             CautionCode.INSTANTS_FEW,
