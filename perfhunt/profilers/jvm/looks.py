@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterable
+from statistics import median
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import ThreadSample
@@ -26,7 +28,8 @@ _LIST_TAKES: Seconds = 0.006
 # The threads of a JVM that make its dumps, by the kernel's names for them.
 _DUMPING = ("VM Thread", "Attach Listener")
 _NANOSECONDS = 1e9  # per second
-_SMOOTHING = 0.2  # the weight of the last look in what one takes
+_LAST = 9  # looks whose median is what one takes
+_UNUSUAL = 2.0  # times that, beyond which it was something else
 _LOCKS = "java.util.concurrent.locks."
 _CONDITION = "ConditionObject"
 # Classes of what others complete, as the JDK and libraries call theirs.
@@ -62,7 +65,7 @@ class JvmLooker:
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
         self._carried = False
         self._lists = _resident(pid) < _SMALL
-        self._takes: Seconds = 0.0
+        self._took: deque[Seconds] = deque(maxlen=_LAST)
 
     @property
     def unseen(self) -> str:
@@ -79,9 +82,7 @@ class JvmLooker:
         self._native = {tid: self._syscall(tid) for tid in self._native}
         before = self._dumping()
         said = self._socket.ask("threaddump", *(["-l"] if self._lists else []))
-        took = self._dumping() - before
-        self.cpu += took
-        self._weigh(took)
+        self._weigh(self._dumping() - before)
         try:
             threads = [each for each in self._reader.read(said) if each.stack]
         except Unreadable as error:
@@ -106,9 +107,14 @@ class JvmLooker:
         return sum(int(each) for each in ran if each) / _NANOSECONDS
 
     def _weigh(self, took: Seconds) -> None:
-        """Ask for the list of locks no longer, when it stops the JVM for too long."""
-        self._takes += _SMOOTHING * (took - self._takes) if self._takes else took
-        self._lists = self._lists and self._takes <= _LIST_TAKES
+        """Count what a dump took, and ask for the list of locks no longer when that stops the JVM
+        for too long. The threads that make dumps collect garbage too: what they took once is not
+        the dump's.
+        """
+        self._took.append(took)
+        usual = median(self._took)
+        self.cpu += min(took, _UNUSUAL * usual)
+        self._lists = self._lists and usual <= _LIST_TAKES
 
     def _sample(self, thread: JavaThread, tid: int) -> ThreadSample:
         line = self._syscall(tid)

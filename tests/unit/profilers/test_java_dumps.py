@@ -142,3 +142,13 @@ def test_a_thread_that_was_woken_and_has_not_come_to_run_waits_for_a_cpu(
     asleep, woken = (looker._sample(threads["wants-l-1"], tid) for tid in calls)
     assert (asleep.state, woken.state) == (ThreadState.LOCK, ThreadState.RUN_QUEUE)
     assert asleep.wait_on in looker._sample(threads["held-1"], 1).holds
+
+
+def test_a_collection_beside_a_dump_is_none_of_its_cost(looker: JvmLooker) -> None:
+    looker._lists = True
+    for took in (0.004, 0.004, 0.4, 0.004):
+        looker._weigh(took)
+    assert looker.cpu == pytest.approx(0.02) and looker._lists
+    for _ in range(9):
+        looker._weigh(0.01)
+    assert not looker._lists  # a heap that has grown
