@@ -88,7 +88,7 @@ def _close(pid: int, port: int) -> bool:
 
 def main(pid: int) -> None:
     """Wait for the end of the input, and close the door of that process if it is open."""
-    print("ready", flush=True)
+    os.write(sys.stdout.fileno(), b"ready\n")
     said = b"".join(iter(lambda: os.read(sys.stdin.fileno(), _WORD), b"")).decode().split()
     if _CLOSED in said:
         return
