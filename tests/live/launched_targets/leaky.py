@@ -1,8 +1,8 @@
 """A service with a planted hot line, a planted leak and a planted wait: `leaky.py KIND PORT`.
 
 KIND is `serial` (one thread), `threads` (one a request) or `tasks` (asyncio). `spin` uses the CPU,
-`keep` keeps 100 kB of each request for ever, `remember` the same four values again and again, and of
-tasks `pause` awaits 20 ms.
+`keep` keeps 100 kB of each request for ever, `remember` the same four values again and again, and
+of tasks `pause` awaits 20 ms.
 """
 
 import asyncio
