@@ -282,6 +282,10 @@ ComparedPageOption = Annotated[
     Path | None,
     typer.Option("--html", help="Write the report of B beside A (one HTML file) here."),
 ]
+VerdictPageOption = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write the page of the verdict (one HTML file) here."),
+]
 DifferenceOption = Annotated[
     Path | None,
     typer.Option("--flamegraph", help="Write a differential flame graph (SVG) here."),

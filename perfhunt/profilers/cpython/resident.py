@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from itertools import groupby
 
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.process import PAGE
 
 _PIECE: Bytes = 8 << 20  # searched at once

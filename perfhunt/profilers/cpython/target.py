@@ -21,11 +21,11 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.cpython.layouts.contained import Container, only_child
 from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.learn import layout_of
-from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import Stacks
 from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.files import link, read, reader_until
+from perfhunt.target.proc.memory import ProcessMemory
 from perfhunt.target.proc.namespaces import seen_from_here
 from perfhunt.target.proc.process import status_field
 from perfhunt.target.runtime import PythonImage, is_interpreter, python_image

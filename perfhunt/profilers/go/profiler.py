@@ -151,6 +151,7 @@ class GoProfiler(Profiler):
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    blind = "what runs in C code that is called through cgo"
     at_once = 1  # each is asked over HTTP, and answers when its time is over
 
     def available(self, pids: Sequence[int] = ()) -> str:

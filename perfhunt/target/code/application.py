@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from perfhunt.model.document.bounded import read_all
 from perfhunt.model.run import Application, Process
 from perfhunt.target.binary.crates import linked_crates
+from perfhunt.target.code.class_path import as_modules
 from perfhunt.target.code.installed import distributions, site_packages
 from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
 from perfhunt.target.proc.files import read, text
@@ -62,14 +63,14 @@ def application_of(processes: Sequence[Process]) -> Application:
     crates = (linked_crates(f"/proc/{p.pid}/exe") for p in processes if p.runtime == "native")
     found += [Application(libraries=each) for each in crates]
     return Application(
-        modules=_once(name for a in found for name in a.modules),
+        modules=_once((*(n for a in found for n in a.modules), *as_modules(processes))),
         entry=_once(name for a in found for name in a.entry),
         launchers=_once(name for a in found for name in a.launchers),
         libraries=_once(name for a in found for name in a.libraries),
     )
 
 
-def _once(names: Iterator[str]) -> tuple[str, ...]:
+def _once(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
