@@ -1,4 +1,4 @@
-"""A service with a planted hot line, a planted leak and a planted wait: `leaky.py KIND PORT [TURNS]`.
+"""A service with a planted hot line, leak and wait: `leaky.py KIND PORT [TURNS]`.
 
 KIND is `serial` (one thread), `threads` (one a request) or `tasks` (asyncio). `spin` uses the CPU
 for so many turns, `keep` keeps 100 kB of each request for ever, `remember` the same four values
