@@ -41,7 +41,7 @@ _MANY_BROKEN = 0.2  # of the samples; below it, rankings by function hardly move
 _REASONS: Mapping[str, str] = {
     "cpython": "native frames only: py-spy cannot be used",
     "node": "native frames only: the inspector was not opened",
-    "go": "Go keeps frame pointers and symbols, so perf sees its functions",
+    "go": "Go keeps frame pointers and the names of its functions",
     "jvm": "native frames only: compiled Java has no symbols for perf",
     **dict.fromkeys(("ruby", "php", "dotnet", "pypy"), "frames of the interpreter alone"),
 }
