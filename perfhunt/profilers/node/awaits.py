@@ -21,7 +21,7 @@ from perfhunt.target.proc.sockets import endpoint_name
 from perfhunt.target.proc.waits import Wait
 
 # Function, file, line, column, and the line that the function begins on.
-Place: TypeAlias = tuple[str, str, int, int, int]
+SiteFrame: TypeAlias = tuple[str, str, int, int, int]
 _Position: TypeAlias = tuple[int, int]  # line, column: of bundled code, all is in one line
 _Way: TypeAlias = tuple[tuple[str, str], ...]  # (function, file), root first
 
@@ -57,7 +57,7 @@ def with_names(stack: Stack) -> Stack:
     )
 
 
-def frames_of(places: Iterable[Place]) -> Stack:
+def frames_of(places: Iterable[SiteFrame]) -> Stack:
     """A stack as the target gives it, named as in V8's profiles."""
     return tuple(
         Frame(
@@ -84,7 +84,7 @@ class AwaitSite:
         return tuple(frame.key for frame in self.stack)
 
 
-def await_at(places: Sequence[Place]) -> AwaitSite:
+def await_at(places: Sequence[SiteFrame]) -> AwaitSite:
     """The place of a stack. What called the application is left out: it is there only until the
     first await.
     """

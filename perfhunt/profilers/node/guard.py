@@ -26,8 +26,8 @@ from perfhunt.profilers.node.inspector import (
 )
 from perfhunt.target.proc.threads import own_pid
 
-# The signal takes effect between two turns of the target's event loop: a door that has not opened by
-# the first of these does not; one that is open is tried to be closed until the second.
+# The signal takes effect between two turns of the target's event loop: a door that has not opened
+# by the first of these does not; one that is open is tried to be closed until the second.
 _OPENS_WITHIN: Seconds = 10.0
 _TRIES_FOR: Seconds = 60.0
 _POLL: Seconds = 0.05
@@ -88,7 +88,7 @@ def _close(pid: int, port: int) -> bool:
 
 def main(pid: int) -> None:
     """Wait for the end of the input, and close the door of that process if it is open."""
-    print("ready", flush=True)
+    os.write(sys.stdout.fileno(), b"ready\n")
     said = b"".join(iter(lambda: os.read(sys.stdin.fileno(), _WORD), b"")).decode().split()
     if _CLOSED in said:
         return

@@ -23,7 +23,7 @@ from perfhunt.profilers.node.awaits import (
     EVENT_LOOP,
     AwaitSite,
     Passages,
-    Place,
+    SiteFrame,
     await_at,
     frames_of,
     lock_name,
@@ -46,9 +46,9 @@ _LINE = 256  # bytes of /proc/PID/task/TID/syscall
 class _Look(msgspec.Struct):
     """What the target says: see watch.js."""
 
-    main: list[Place]
+    main: list[SiteFrame]
     holds: list[int]
-    sites: list[tuple[int, list[Place]]]
+    sites: list[tuple[int, list[SiteFrame]]]
     waits: list[tuple[int, bool, list[int]]]
     kinds: dict[str, tuple[dict[str, int], int]]
     every: int

@@ -16,7 +16,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.profilers.node import looks
 from perfhunt.profilers.node.awaits import Passages, await_at, frames_of, wait_of
 from perfhunt.profilers.node.looks import NodeLooker
-from perfhunt.target.proc.waits import Wait
+from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 # Eight looks at a service whose six clients share a pool of two, behind a lock that nobody waits
 # for; every `await` of a function is in one line.
@@ -181,7 +181,7 @@ def test_the_loop_runs_what_is_on_its_stack_unless_it_sleeps_in_a_call(
     state: ThreadState,
 ) -> None:
     looker, _ = answering([look(main=main)])
-    monkeypatch.setattr(looks.ProcessWaits, "wait", lambda *_: Wait(kernel))
+    monkeypatch.setattr(ProcessWaits, "wait", lambda *_: Wait(kernel))
     (loop,) = looker.look()
     names = [frame.function for frame in loop.stack]
     assert names == ["(event loop)", *(["(anonymous:7)"] if main else [])]
