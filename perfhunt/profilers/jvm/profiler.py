@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -117,14 +118,24 @@ class _Recording:
         )
 
     def _stop(self, pid: int) -> None:
-        # The JVM writes the file itself, as its own user and from its own directory.
-        file = self._files[pid].resolve()
-        self._sockets[pid].command(f'JFR.stop name={self._name} filename="{file}"')
-        if not file.exists():
+        # The JVM writes the file itself: as its own user, and in a container into its own tree.
+        written = f"/tmp/perfhunt-{secrets.token_hex(8)}.jfr"
+        self._sockets[pid].command(f"JFR.stop name={self._name} filename={written}")
+        ours = f"/proc/{pid}/root{written}"
+        try:
+            with (
+                open(os.open(ours, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as there,
+                self._files[pid].open("wb") as here,
+            ):
+                shutil.copyfileobj(there, here)
+        except OSError as error:
             raise AttachFailed(
-                f"the JVM of pid {pid} could not write {file}",
-                "Choose a run directory that its user may write.",
-            )
+                f"the JVM of pid {pid} left no {written}: {error.strerror}",
+                "Let its user write into its /tmp.",
+            ) from error
+        finally:
+            with suppress(OSError):
+                os.unlink(ours)
 
     def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()
