@@ -130,7 +130,11 @@ def test_the_socket_of_a_jvm_that_ended_is_no_answer(classes: Path) -> None:
 
 
 @pytest.mark.beside
-def test_in_a_container_a_jvm_is_looked_at_and_recorded_by_our_numbers(tmp_path: Path) -> None:
+def test_in_a_container_a_jvm_is_looked_at_and_recorded_by_our_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Others that have the number 1 in this /tmp would be in its way.
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-XX:-UsePerfData")
     with in_own_pids("Spin.java", program="java") as target:
         looker = JvmLooker(target.pid)
         (spins,) = [sample for sample in looker.look() if sample.thread_name == "main"]
