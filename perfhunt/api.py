@@ -44,18 +44,22 @@ def investigate(
     seed: int | None = None,
     quick: bool = False,
     soak: Seconds | None = None,
+    command: Sequence[str] = (),
+    inside: Sequence[str] = (),
     profile: str = ProfilePolicy.AUTO,
     engine: str | None = None,
     trust_repository: bool = False,
     watch: EventWatcher = unwatched,
 ) -> Run:
-    """The run of one investigation of a live service: its knee, what stops it there, the SLO
+    """The run of one investigation of a service: its knee, what stops it there, the SLO
     judged. It is stored in `store` as well.
 
     The service is named by `pid` or `port` (else by the test file), the question by `file`
     (default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml, here). `budget` is seconds of
     load for the search; `quick` about a minute of it, and a bracket for the knee; `soak`
-    is how long to hold a share of the knee afterwards, to see what grows. `profile` is
+    is how long to hold a share of the knee afterwards, to see what grows. `command` starts the
+    service, which is ended with the run, and `inside` names tools that it is then started under
+    once more ("scalene", "pyinstrument", "tracemalloc", "auto"). `profile` is
     "auto", "required" or "off"; `engine` what makes the load, where it is not to be the test file's
     ("locust", "k6", "vegeta"). `trust_repository` reads a git repository that belongs to another
     user. `watch` gets every event as it happens.
@@ -67,6 +71,8 @@ def investigate(
     TargetDied, Stopped. Call it from the main thread: it listens for signals while load is on.
     """
     request = InvestigateRequest(
+        command=_words("command", command),
+        inside=_words("inside", inside),
         pid=pid,
         port=port,
         url=url,

@@ -146,6 +146,17 @@ class LockWait:
 
 
 @dataclass(frozen=True, slots=True)
+class LongPoll:
+    """Tasks of an event loop that kept a thread of it to themselves: which, the mean time of a poll
+    of theirs, and how many polls that is of.
+    """
+
+    task: str
+    mean: Seconds
+    polls: int
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Stacks with their weights (samples, unless `unit` says otherwise).
 
@@ -172,6 +183,7 @@ class Profile:
     raw: str = ""  # file name of the tool's own output within the run
     # What a tool that knows them saw of locks; in `raw` only, not in run.json.
     lock_waits: tuple[LockWait, ...] = ()
+    long_polls: tuple[LongPoll, ...] = ()
 
     @property
     def total(self) -> float:
@@ -241,6 +253,7 @@ class Profile:
             late=self.late + other.late,
             notes=self.notes + other.notes,
             lock_waits=self.lock_waits + other.lock_waits,
+            long_polls=self.long_polls + other.long_polls,
         )
 
 

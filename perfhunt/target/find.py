@@ -17,9 +17,10 @@ from perfhunt.target.code.application import application_of
 from perfhunt.target.listeners import is_at, listeners, unix_listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.namespaces import Namespace, lives_apart, shares_files
 from perfhunt.target.proc.process import cmdline, status_field, uid
 from perfhunt.target.proc.sockets import held_inodes, held_listening, listening, unix_listening
-from perfhunt.target.proc.tree import ancestors, descendants
+from perfhunt.target.proc.tree import ancestors, branch_of, descendants
 from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
 from perfhunt.target.selection import gone, selected
@@ -30,6 +31,8 @@ _HOUSEKEEPING = (
     "multiprocessing.forkserver",
     "multiprocessing.semaphore_tracker",
 )
+
+_MOST_BESIDE = 4  # programs beside the service that a note names
 
 
 def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProcess:
@@ -54,6 +57,12 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
             _listening_elsewhere(named),
         )
     served = _serving_first(served, url or "", selector.port)
+    branch, others = branch_of(root, {*served[0].pids}) if served else (root, [])
+    if others:
+        root, pids = branch, descendants([branch])
+        notes = (*notes, *_beside_notes(named, others, served))
+        if url or selector.port:
+            served = tuple(at for at in served if {*at.pids} & {*pids})
     processes = tuple(alive for pid in pids if (alive := process_of(pid)) is not None)
     if not processes:
         raise gone(named)
@@ -74,10 +83,26 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         cpu_limit_source=cpu_source,
         memory_limit=memory,
         memory_limit_source=memory_source,
-        git_root=_git_root(lead.cwd) if _same_files(lead.pid) else "",
+        git_root=_git_root(lead.cwd) if shares_files(lead.pid) else "",
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
         application=application_of(processes),
     )
+
+
+def _beside_notes(named: int, others: Sequence[int], served: Sequence[Listener]) -> list[str]:
+    """What a supervisor runs beside the service, and where else it could be asked for."""
+    programs = "; ".join(shown(cmdline(pid), link(pid, "exe")) for pid in others[:_MOST_BESIDE])
+    more = f" and {len(others) - _MOST_BESIDE} more" if len(others) > _MOST_BESIDE else ""
+    notes = [f"pid {named} runs other programs too, which are not measured: {programs}{more}"]
+    beside = {*descendants(others)}
+    ports = sorted({at.port for at in served if at.port and {*at.pids} & beside})
+    if ports:
+        listed = ", ".join(map(str, ports))
+        notes.append(
+            f"another service of pid {named} listens on port {listed}: this is the one on"
+            f" {served[0].port or served[0].host}; for that, --port {ports[0]}"
+        )
+    return notes
 
 
 def _git_root(directory: str) -> str:
@@ -215,33 +240,17 @@ def _listening_elsewhere(pid: int) -> str:
     )
 
 
-def _same_files(pid: int) -> bool:
-    """Whether the paths of a process mean the same to us: not those of a container with a root of
-    its own.
-    """
-    ours = link(os.getpid(), "ns/mnt")
-    return link(pid, "root") in ("/", "") and link(pid, "ns/mnt") in (ours, "")
-
-
 def _namespace_notes(pid: int) -> list[str]:
     notes = []
     names = status_field(pid, "NSpid").split()
     if len(names) > 1:
         notes.append(f"pid {pid} is pid {names[-1]} inside its container")
-    if in_other_network(pid):
+    if lives_apart(pid, Namespace.NETWORK):
         notes.append(
             f"pid {pid} listens in another network namespace;"
             " load must use an address that is published from it"
         )
     return notes
-
-
-def in_other_network(pid: int) -> bool:
-    """Whether a process lives in another network namespace than we do, so that its 127.0.0.1 is not
-    ours.
-    """
-    theirs = link(pid, "ns/net")
-    return bool(theirs) and theirs != link(os.getpid(), "ns/net")
 
 
 def _url_notes(served: Sequence[Listener], url: str | None) -> list[str]:

@@ -1,12 +1,10 @@
 """CPython's threads and tasks, read from the memory of real processes of every version at hand."""
 
 import importlib.util
-import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from functools import cache
 
 import pytest
 
@@ -17,31 +15,24 @@ from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.py_spy.dump import take_dump
 from perfhunt.profilers.py_spy.program import unusable
 from perfhunt.profilers.table import cpython_looker
-from tests.live.profiler_targets.launch import running, runs_freely
+from tests.live.profiler_targets.launch import interpreter, running, runs_freely
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-
-
-@cache
-def interpreter(version: str) -> str:
-    """A Python of that version that runs here; "" when there is none."""
-    if sys.version.startswith(version + "."):
-        return sys.executable
-    program = shutil.which(f"python{version}") or ""
-    said = "import sys, asyncio; print(sys.executable)"
-    if not program:
-        return ""
-    ran = subprocess.run([program, "-c", said], capture_output=True, text=True)
-    return ran.stdout.strip() if ran.returncode == 0 else ""
+OWN = f"{sys.version_info[0]}.{sys.version_info[1]}"
+# What takes seconds is tried on this Python; on the others where everything is.
+OTHERS_LONG = [
+    version if version == OWN else pytest.param(version, marks=pytest.mark.long)
+    for version in VERSIONS
+]
 
 
 def needed(version: str) -> str:
     """The interpreter, or a skip with the reason."""
     program = interpreter(version)
     if not program:
-        pytest.skip(f"python{version} is not on PATH, or does not run")
+        pytest.skip(f"no Python {version} is here, or none runs")
     return program
 
 
@@ -49,7 +40,7 @@ def functions(sample: ThreadSample) -> list[str]:
     return [frame.function for frame in sample.stack]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", OTHERS_LONG)
 def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
     roles = ("spin", "lock", "sleep", "receive", "epoll")
     with running("threads.py", *roles, program=needed(version)) as target:
@@ -74,6 +65,7 @@ def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
 
 
 @pytest.mark.skipif(bool(unusable()), reason=unusable())
+@pytest.mark.beside
 @pytest.mark.parametrize("version", VERSIONS)
 def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
     roles = ("lock", "sleep", "receive", "epoll", "queue_get")
@@ -141,6 +133,7 @@ def rested(looker: CpythonLooker) -> list[ThreadSample]:
     return [s for s in looker.look() if s.task and "read_socket" in functions(s)]
 
 
+@pytest.mark.beside
 @pytest.mark.parametrize("version", VERSIONS)
 def test_who_rests_is_told_by_the_sample_of_before_as_a_first_look_tells_it(version: str) -> None:
     with running("coroutines.py", "asyncio", program=needed(version)) as target:
@@ -155,7 +148,7 @@ def test_who_rests_is_told_by_the_sample_of_before_as_a_first_look_tells_it(vers
             once.close()
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", OTHERS_LONG)
 def test_who_overslept_waits_for_the_loop(version: str) -> None:
     with running("coroutines.py", "blocked", program=needed(version)) as target:
         instants = InstantsCapture([target.pid], 1.5, make=cpython_looker).wait()
@@ -184,6 +177,7 @@ def test_a_look_costs_a_fraction_of_a_dump() -> None:
     assert look < dump / 4
 
 
+@pytest.mark.beside
 def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
     from perfhunt.errors import AttachFailed
 
@@ -231,6 +225,7 @@ def test_greenlets_behind_a_busy_hub_wait_for_the_hub() -> None:
     assert ready > 5 * slept and ready + slept > len(instants)
 
 
+@pytest.mark.beside
 def test_greenlets_that_are_not_looked_for_are_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gevent")
     monkeypatch.setattr("perfhunt.profilers.cpython.greenlets._MOST_MEMORY", 1 << 20)

@@ -19,11 +19,17 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.instants import InstantsCapture
-from perfhunt.profilers.node.inspector import is_open
 from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.table import PROFILERS, cpython_looker
+from perfhunt.target.proc.sockets import held_listening
 from perfhunt.target.process import process_of
-from tests.live.profiler_targets.launch import eventually, in_own_pids, running, runs_freely
+from tests.live.profiler_targets.launch import (
+    eventually,
+    in_own_pids,
+    interpreter,
+    running,
+    runs_freely,
+)
 
 pytestmark = pytest.mark.live
 PY_SPY = PROFILERS["py-spy"]
@@ -245,11 +251,7 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
 
 def old_python() -> str:
     """A Python older than 3.11 that runs here, whose threads have no number in memory; ""."""
-    for name in ("python3.10", "python3.9", "python3.8"):
-        program = shutil.which(name)
-        if program and subprocess.run([program, "-V"], capture_output=True).returncode == 0:
-            return program
-    return ""
+    return next(filter(None, map(interpreter, ("3.10", "3.9", "3.8"))), "")
 
 
 @needs_py_spy
@@ -312,7 +314,7 @@ def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_cl
         pytest.skip(why)
     with running("spin.js", program="node") as target:
         profile = PROFILERS["node"].attach([target.pid], 2, 500, ProfileMode.CPU, tmp_path).wait()
-        assert not is_open() and target.process.poll() is None
+        assert not held_listening(target.pid) and target.process.poll() is None
     hot, cold = (leaves(profile)[name] for name in ("hot", "cold"))
     assert 5 < hot / cold < 20
     assert (hot + cold) > 0.9 * profile.total

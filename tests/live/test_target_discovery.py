@@ -188,6 +188,23 @@ def test_a_shell_around_the_server_is_seen_through(start: Start, tmp_path: Path)
     assert len(target.workers) == 1
 
 
+def test_of_what_a_supervisor_runs_the_service_alone_is_measured(start: Start) -> None:
+    served, other = sorted([free_port(), free_port()])
+    serve = f"{sys.executable} -m http.server --bind 127.0.0.1"
+    programs = f"sleep 600 & {serve} {other} & sh -c '{serve} {served}; true' & wait"
+    supervisor = start(["sh", "-c", programs], served, processes=5)
+    until(lambda: answers(other), "the other service listens")
+    target, _ = locate(ProcessSelector(pid=supervisor.pid), f"http://127.0.0.1:{served}")
+    shell, server = (each.pid for each in target.processes)
+    assert (target.root, target.workers) == (shell, (server,))
+    assert [at.port for at in target.listeners] == [served]
+    assert "sleep" in target.notes[0] and "not measured" in target.notes[0]
+    assert f"--port {other}" in target.notes[1]
+    with pytest.raises(TargetNotFound, match="more than one of them answers"):
+        locate(ProcessSelector(pid=supervisor.pid))
+    assert find_target(ProcessSelector(port=other)).workers != target.workers
+
+
 def test_a_pool_of_the_server_works_with_it_and_its_housekeeping_does_not(
     start: Start, tmp_path: Path
 ) -> None:

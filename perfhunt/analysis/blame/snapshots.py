@@ -26,10 +26,13 @@ from perfhunt.model.states import ThreadState
 FUTEX = "futex:"
 # The same of a task, for what a thread of a pool does for it.
 FOR_A_THREAD = "futex:thread:"
+# The same for what several may have at once: a runtime knows it of a semaphore that counts.
+SEVERAL = "futex:several:"
 
 
 # The last number of a thread's name, which tells it from the others of its pool.
 _NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
+_SHARED = re.compile(r"\.so(?:\.[\d.]+)?$")
 # Where the standard library waits for what it gave to a pool, and where processes of one begin.
 _RESULT = re.compile(r"/(?:concurrent/futures/_base|multiprocessing/pool)\.py$")
 _WORKER = re.compile(
@@ -144,11 +147,14 @@ def _calls(stack: Stack, code: Code) -> CallPath:
 
 
 def thread_group(sample: ThreadSample) -> ThreadGroup:
-    """What kind of thread it is, equal for the threads of a pool: by where its stack begins; a
-    JVM's, all of whose pools begin alike, by its name, less the number that a pool gives it.
+    """What kind of thread it is, equal for the threads of a pool: by where its stack begins. Where
+    all begin alike, in a JVM and in the C library of what is compiled, by its name, less the number
+    that a pool gives it.
     """
     start = _start(call_path(sample.stack))
-    if sample.thread_name and sample.stack[-1].kind == FrameKind.JVM:
+    if not sample.thread_name or not sample.stack:
+        return start
+    if sample.stack[-1].kind == FrameKind.JVM or _SHARED.search(sample.stack[0].file):
         return ((_NUMBER.sub("", sample.thread_name), start[-1][1]),)
     return start
 

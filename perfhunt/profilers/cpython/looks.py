@@ -21,11 +21,11 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
 from perfhunt.profilers.cpython.chains import AwaitChain
 from perfhunt.profilers.cpython.greenlets import Greenlets, Readiness, is_hub
-from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import PythonThread, Stacks, ThreadStack
 from perfhunt.profilers.cpython.target import learnt_layout
 from perfhunt.profilers.cpython.tasks import Tasks
+from perfhunt.target.proc.memory import ProcessMemory
 from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
@@ -34,6 +34,16 @@ from perfhunt.target.proc.waits import ProcessWaits, Wait
 _AT_ONCE = 8
 _NOWHERE = ThreadStack()
 _MOST_SWITCHED = 20_000  # samples of greenlets that are kept, so that each is made once
+_SUBINTERPRETERS = (
+    "tasks of subinterpreters are not read, and waits for a GIL of their own count as waits for a"
+    " lock"
+)
+# The first version that notes which thread runs code in a subinterpreter; before, it is the thread
+# that made the interpreter, unless each has a state of its own there.
+_NUMBERED = (3, 13)
+_UNNUMBERED = (
+    "what a thread of the main interpreter runs in a subinterpreter is not told before 3.13"
+)
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
@@ -67,13 +77,28 @@ class _WatchedThread:
 @dataclass(slots=True)
 class _Moved:
     """A thread that ran since the last look, or for all that is known: how long it had run by now,
-    and what it waits for.
+    and what it waits for. `threads` is what interpreters know of it, the outermost first.
     """
 
     watched: _WatchedThread
-    thread: PythonThread | None
+    threads: Sequence[PythonThread]
     before: bytes
     wait: Wait
+
+
+def several_interpreters(pid: int) -> str:
+    """Why a tool that reads one interpreter does not see all of a process; "" where it does, and
+    where that cannot be told.
+    """
+    try:
+        looker = CpythonLooker(pid)
+    except AttachFailed:
+        return ""
+    try:
+        number = looker.interpreters
+    finally:
+        looker.close()
+    return f"pid {pid} has {number} Python interpreters" if number > 1 else ""
 
 
 class CpythonLooker:
@@ -100,6 +125,7 @@ class CpythonLooker:
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
         self._pid, self._runtime = pid, objects.runtime
+        self._numbered = objects.layout.version >= _NUMBERED
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._greenlets = Greenlets(objects, self._stacks)
         self._waits = ProcessWaits(pid)
@@ -114,7 +140,16 @@ class CpythonLooker:
     @property
     def unseen(self) -> str:
         """What of the process is not read, and why, as a clause; "" for none."""
-        return self._greenlets.unseen
+        whys = [self._greenlets.unseen]
+        if self._stacks.interpreters > 1:
+            whys += [_SUBINTERPRETERS, "" if self._numbered else _UNNUMBERED]
+        return "; ".join(filter(None, whys))
+
+    @property
+    def interpreters(self) -> int:
+        """How many there are in the process now."""
+        self._stacks.threads()
+        return self._stacks.interpreters
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
@@ -136,7 +171,10 @@ class CpythonLooker:
             raise AttachFailed(why) from error
 
     def _seen(self) -> list[ThreadSample]:
-        python = {thread.tid: thread for thread in self._stacks.threads()}
+        met, python = self._stacks.threads(), dict[int, list[PythonThread]]()
+        for thread in reversed(met):
+            if self._numbered or thread.tid not in python:
+                python.setdefault(thread.tid, []).append(thread)
         living = self._living()
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
@@ -147,7 +185,7 @@ class CpythonLooker:
         every, samples = list(living.items()), list[ThreadSample]()
         for begin in range(0, len(every), _AT_ONCE):
             samples += self._threads(every[begin : begin + _AT_ONCE], python)
-        samples += self._awaiting([thread.state for thread in python.values()])
+        samples += self._awaiting([thread.state for thread in met])
         return [*samples, *self._switched_out(samples)]
 
     def _living(self) -> dict[int, int]:
@@ -157,7 +195,7 @@ class CpythonLooker:
         return host_tids(self._pid, {tid: watched.own for tid, watched in self._watched.items()})
 
     def _threads(
-        self, some: Sequence[tuple[int, int]], python: Mapping[int, PythonThread]
+        self, some: Sequence[tuple[int, int]], python: Mapping[int, Sequence[PythonThread]]
     ) -> Iterator[ThreadSample]:
         """The samples of these threads, (own number, ours) each; those that ended have none."""
         moved: list[_Moved] = []
@@ -169,10 +207,10 @@ class CpythonLooker:
             if stood := watched.stood(before):
                 yield stood
             else:
-                moved.append(_Moved(watched, python.get(own), before, self._wait(watched)))
-        stacks = iter(self._stacks.stacks([each.thread for each in moved if each.thread]))
+                moved.append(_Moved(watched, python.get(own, ()), before, self._wait(watched)))
+        stacks = iter(self._stacks.stacks([thread for each in moved for thread in each.threads]))
         for each in moved:
-            at = next(stacks) if each.thread else _NOWHERE
+            at = _in_all([next(stacks) for _ in each.threads])
             if after := self._ran(each.watched):
                 yield self._sample(each, at, after)
 
@@ -270,6 +308,16 @@ class CpythonLooker:
             still=True,
             task=True,
         )
+
+
+def _in_all(stacks: Sequence[ThreadStack]) -> ThreadStack:
+    """Where a thread is that went from one interpreter into the next."""
+    if len(stacks) == 1:
+        return stacks[0]
+    return ThreadStack(
+        tuple(frame for each in stacks for frame in each.stack),
+        tuple(frame for each in stacks for frame in each.outside),
+    )
 
 
 def _queued_longer(before: bytes, after: bytes) -> bool:

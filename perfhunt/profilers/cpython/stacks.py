@@ -9,11 +9,12 @@ from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import POINTER, WORD, Batch, Extent, word_at
 from perfhunt.profilers.cpython.objects import Objects
+from perfhunt.target.proc.memory import POINTER, WORD, Batch, Extent, word_at
 
 _SHIM = "<shim>"  # the file of a frame that the interpreter put in for itself (3.12)
 _MOST_THREADS = 4096
+_MOST_INTERPRETERS = 256
 _DEEPEST = 1000  # frames: of a deeper stack the outermost are left out
 _MOST_KNOWN = 20_000  # stacks that are kept, so that each is put together once
 _BLOCK = 1 << 16  # bytes of a thread's data stack that are read at once: several hundred frames
@@ -90,6 +91,7 @@ class Stacks:
         parts = (frame.code, frame.previous, frame.instruction)
         self._code, self._previous, self._instruction = (each // WORD for each in parts)
         self._frame_size = max(parts) + WORD
+        self.interpreters = 1  # as of the last `threads`
         self._met: list[PythonThread] = []
         # Where the list of threads has its links and their numbers, and what was there.
         self._links = Batch.of([]), b""
@@ -98,7 +100,9 @@ class Stacks:
         self._suspended: dict[int, SuspendedStack] = {}  # those of the last look
 
     def threads(self) -> Sequence[PythonThread]:
-        """The threads of the main interpreter, the newest first."""
+        """The threads, the newest first, of the newest interpreter first: one that runs code in
+        several interpreters is there for each.
+        """
         links, before = self._links
         if not links.spans or self._memory.together(links) != before:
             self._list()
@@ -107,20 +111,42 @@ class Stacks:
     def _list(self) -> None:
         next_at, native_at = self._thread.next, self._thread.native
         size = max(next_at, native_at) + WORD
-        state = self._memory.word(self._head)
-        spans, words, met = [(self._head, WORD)], [state], dict[int, PythonThread]()
-        while state and state not in met and len(met) < _MOST_THREADS:
-            raw = self._memory.read(state, size)
-            if len(raw) < size:
-                break
-            native, following = word_at(raw, native_at), word_at(raw, next_at)
-            met[state] = PythonThread(native & _TID, state)
-            spans += (state + native_at, WORD), (state + next_at, WORD)
-            words += native, following
-            state = following
+        met = dict[int, PythonThread]()
+        heads, spans, words = self._heads()
+        for head in heads:
+            state = self._memory.word(head)
+            spans.append((head, WORD))
+            words.append(state)
+            while state and state not in met and len(met) < _MOST_THREADS:
+                raw = self._memory.read(state, size)
+                if len(raw) < size:
+                    break
+                native, following = word_at(raw, native_at), word_at(raw, next_at)
+                met[state] = PythonThread(native & _TID, state)
+                spans += (state + native_at, WORD), (state + next_at, WORD)
+                words += native, following
+                state = following
+        self.interpreters = len(heads)
         self._met = list(met.values())
         self._links = Batch.of(spans), struct.pack(f"<{len(words)}Q", *words)
         self._guesses = {at: guess for at, guess in self._guesses.items() if at in met}
+
+    def _heads(self) -> tuple[list[int], list[Extent], list[int]]:
+        """(where each interpreter has the first of its threads, what told so, what was there)."""
+        layout = self._objects.layout.interpreters
+        if layout is None:
+            return [self._head], [], []
+        heads, spans, words = list[int](), list[Extent](), list[int]()
+        at = self._objects.runtime + layout.head
+        while len(heads) < _MOST_INTERPRETERS:
+            interpreter = self._memory.word(at)
+            spans.append((at, WORD))
+            words.append(interpreter)
+            if not interpreter or interpreter + layout.threads in heads:
+                break
+            heads.append(interpreter + layout.threads)
+            at = interpreter + layout.next
+        return heads, spans, words
 
     def stacks(self, threads: Sequence[PythonThread]) -> list[ThreadStack]:
         """Where these threads are now, read with one call."""

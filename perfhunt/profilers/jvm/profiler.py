@@ -32,6 +32,7 @@ from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.namespaces import move_out
 from perfhunt.target.proc.threads import thread_name, tids
 
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
@@ -119,23 +120,14 @@ class _Recording:
 
     def _stop(self, pid: int) -> None:
         # The JVM writes the file itself: as its own user, and in a container into its own tree.
-        written = f"/tmp/perfhunt-{secrets.token_hex(8)}.jfr"
+        file, written = self._files[pid], Path(f"/tmp/perfhunt-{secrets.token_hex(8)}.jfr")
         self._sockets[pid].command(f"JFR.stop name={self._name} filename={written}")
-        ours = f"/proc/{pid}/root{written}"
-        try:
-            with (
-                open(os.open(ours, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as there,
-                self._files[pid].open("wb") as here,
-            ):
-                shutil.copyfileobj(there, here)
-        except OSError as error:
+        move_out(pid, written, file)
+        if not file.exists():
             raise AttachFailed(
-                f"the JVM of pid {pid} left no {written}: {error.strerror}",
+                f"the JVM of pid {pid} could not write {written}",
                 "Let its user write into its /tmp.",
-            ) from error
-        finally:
-            with suppress(OSError):
-                os.unlink(ours)
+            )
 
     def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()

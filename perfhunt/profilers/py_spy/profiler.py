@@ -8,7 +8,7 @@ the root are right; where calls last microseconds, a frame between them may be o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +152,12 @@ class PySpyProfiler(Profiler):
     modes: tuple[ProfileMode, ...] = tuple(_OPTIONS)
     at_once = 8  # the rest of many like workers tells nothing new
 
+    def __init__(self, several_interpreters: Callable[[int], str] = lambda _: "") -> None:
+        """`several_interpreters` says of a process that it has more than one, of which py-spy reads
+        the newest alone.
+        """
+        self._several_interpreters = several_interpreters
+
     def version(self) -> str:
         """Its version, `0.4.3`, or ""."""
         return program.version()
@@ -159,7 +165,10 @@ class PySpyProfiler(Profiler):
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here, and on `pids`, with what mends it; "" when it can."""
         whys = map(program.unusable_on, pids) if pids else (program.unusable(),)
-        return next(filter(None, whys), "")
+        if why := next(filter(None, whys), ""):
+            return why
+        several = next(filter(None, map(self._several_interpreters, pids)), "")
+        return f"{several}, of which {self.name} reads one" if several else ""
 
     def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """`cpu` for a process of few threads, else `gil`, which walks only the GIL's holder."""

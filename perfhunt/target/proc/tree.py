@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 
 from perfhunt.target.proc.files import read
@@ -49,6 +49,25 @@ def descendants(roots: Iterable[int]) -> list[int]:
             tree[pid] = None
             waiting += children(pid)
     return list(tree)
+
+
+def branch_of(root: int, pids: Set[int]) -> tuple[int, list[int]]:
+    """(the process below `root`, or itself, that all of `pids` are of, other programs that `root`
+    runs beside it).
+
+    A supervisor runs several programs, of which one serves; what starts one program alone (a shell,
+    `npm start`) stays the root, however many processes lie between.
+    """
+    branch, at, others = root, root, list[int]()
+    while at not in pids:
+        below = [pid for pid in children(at) if (now := stat(pid)) is not None and not now.ended]
+        leading = [pid for pid in below if pids & {*descendants([pid])}]
+        if len(leading) != 1:
+            break
+        at = leading[0]
+        if beside := [pid for pid in below if pid != at]:
+            branch, others = at, others + beside
+    return branch, others
 
 
 def working_pids(pids: Sequence[int], root: int = 0) -> list[int]:

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,29 @@ def in_own_pids(script: str, *arguments: str, program: str = sys.executable) -> 
         tasks = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
         (inner,) = map(int, tasks)
         yield Target(outer.process, outer.told, inner)
+
+
+@cache
+def interpreter(version: str) -> str:
+    """A Python of that version, `3.12`, that runs here: this one, one on PATH, or where pyenv, uv,
+    deadsnakes, manylinux and a build by hand put theirs; "" when there is none.
+    """
+    if sys.version.startswith(version + "."):
+        return sys.executable
+    home, tag = Path.home(), version.replace(".", "")
+    pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions"
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python"))
+    places = [(pyenv, f"{version}.*/bin/python"), (uv, f"cpython-{version}.*/bin/python{version}")]
+    places += [(Path(prefix), f"bin/python{version}") for prefix in ("/usr", "/usr/local")]
+    places += [(Path("/opt"), f"python/cp{tag}-cp{tag}/bin/python{version}")]
+    programs = [str(path) for place, name in places for path in sorted(place.glob(name))]
+    for program in filter(None, (shutil.which(f"python{version}"), *programs)):
+        said = "import sys, asyncio; print(*sys.version_info[:2], sep='.'); print(sys.executable)"
+        ran = subprocess.run([program, "-c", said], capture_output=True, text=True)
+        runs, _, where = ran.stdout.strip().partition("\n")
+        if ran.returncode == 0 and runs == version:
+            return where
+    return ""
 
 
 def eventually(holds: Any, within: float = 5.0) -> bool:

@@ -1,5 +1,5 @@
-"""A process that starts itself anew on a line on its standard input: `lives.py`. Its one busy thread
-runs `first_life`, and in the next life `second_life`. Prints `ready {}` in each.
+"""A process that starts itself anew on a line on its standard input. Its one busy thread
+runs `first_life`, and in the next life `second_life`. Prints `ready {}` in each life.
 """
 
 import os

@@ -33,7 +33,6 @@ from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
-from perfhunt.profilers.go.goroutines import LockLooks
 from perfhunt.profilers.jvm.dump import DumpReader
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.torn import intact
@@ -89,12 +88,6 @@ def _in_store(read: Callable[[Path], object], name: str) -> Read:
 
 def _v8(raw: bytes) -> object:
     return parse_cpuprofile(json_value(raw, "the message"))
-
-
-def _goroutines(raw: bytes) -> object:
-    looks = LockLooks()
-    looks.add(raw)
-    return looks.waits()
 
 
 def _head(raw: bytes) -> object:
@@ -180,7 +173,6 @@ export default function () {
 READERS: dict[str, Reader] = {
     "pprof": Reader(parse_pprof, (unzipped(_golden("go-cpu.pb.gz"), 1 << 24, "it")[:4000],)),
     "pprof.gz": Reader(parse_pprof, (_golden("go-cpu.pb.gz"),)),
-    "goroutines": Reader(_goroutines, (_golden("go-goroutines.pb.gz"),)),
     "cpuprofile": Reader(_v8, (V8,)),
     "jfr": Reader(_lossy(parse_jfr_print), (_beginning("jfr-print.txt"),)),
     "jfr collections": Reader(_lossy(parse_collections), (_beginning("jfr-print.txt"),)),

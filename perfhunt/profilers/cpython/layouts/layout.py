@@ -45,6 +45,17 @@ class ThreadLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class InterpreterLayout:
+    """PyInterpreterState: `head` leads from the runtime to the newest, `next` from one to the one
+    made before it, `threads` from one to the newest of its threads.
+    """
+
+    head: Offset
+    next: Offset
+    threads: Offset
+
+
+@dataclass(frozen=True, slots=True)
 class FrameLayout:
     """_PyInterpreterFrame. The top of its value stack is a count of words from `values`, or an
     address. `of_object` is where a frame object has it.
@@ -138,7 +149,7 @@ class TaskLayout:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One build of CPython. `runtime` is from where `image` is mapped; `types` are addresses from
-    the runtime.
+    the runtime. `interpreters` is None where there is but one.
     """
 
     version: tuple[int, int, int]
@@ -146,6 +157,7 @@ class Layout:
     runtime: Offset
     types: Mapping[str, Offset]
     text: TextLayout
+    interpreters: InterpreterLayout | None
     thread: ThreadLayout
     frame: FrameLayout
     code: CodeLayout

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.layouts.frames import FrameSearch
+from perfhunt.profilers.cpython.layouts.interpreters import InterpreterSearch
 from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.search import Facts
 from perfhunt.profilers.cpython.layouts.tasks import TaskSearch
 from perfhunt.profilers.cpython.layouts.values import ValueSearch
-from perfhunt.profilers.cpython.memory import ProcessMemory
+from perfhunt.target.proc.memory import ProcessMemory
 
 
 def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
@@ -30,6 +31,7 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
         runtime=runtime - base,
         types={name: address - runtime for name, address in types.items()},
         text=values.text(),
+        interpreters=InterpreterSearch(facts, memory).interpreters(thread.head),
         thread=thread,
         frame=frames.frame(),
         code=values.code(instructions),
