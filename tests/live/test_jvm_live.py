@@ -19,12 +19,15 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import ProcessSelector
 from perfhunt.profilers.jvm.attach import AttachSocket, why_not_signalled
 from perfhunt.profilers.jvm.looks import JvmLooker
 from perfhunt.profilers.probes import LiveProbes
+from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.find import find_target
-from tests.live.profiler_targets.launch import eventually, runs_freely
+from perfhunt.target.proc.threads import tids
+from tests.live.profiler_targets.launch import eventually, in_own_pids, runs_freely
 from tests.live.zoo.backing import free_port, running
 from tests.live.zoo.keeper import drive, observe
 
@@ -124,3 +127,20 @@ def test_the_socket_of_a_jvm_that_ended_is_no_answer(classes: Path) -> None:
         with pytest.raises(AttachFailed):
             listens.ask("threaddump")
     Path(f"/tmp/.java_pid{pid}").unlink(missing_ok=True)
+
+
+@pytest.mark.beside
+def test_in_a_container_a_jvm_is_looked_at_and_recorded_by_our_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Others that have the number 1 in this /tmp would be in its way.
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-XX:-UsePerfData")
+    with in_own_pids("Spin.java", program="java") as target:
+        looker = JvmLooker(target.pid)
+        (spins,) = [sample for sample in looker.look() if sample.thread_name == "main"]
+        assert spins.tid in tids(target.pid) and looker.unmatched == 0
+        assert {"Spin.main"} < {frame.function for frame in spins.stack}
+        looker.close()
+        profile = PROFILERS["jvm"].attach([target.pid], 1, 100, ProfileMode.CPU, tmp_path).wait()
+        left = Path(f"/proc/{target.pid}/root/tmp").glob("perfhunt-*.jfr")
+        assert profile.total > 0 and not list(left)

@@ -8,10 +8,12 @@ attached to. So the signal is sent only where neither can be (HotSpot, attachLis
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
+import struct
 import time
 from contextlib import suppress
 
@@ -30,6 +32,7 @@ _ANSWER: Seconds = 10.0  # between two pieces of an answer; a safepoint may have
 _LARGEST: Bytes = 64 << 20  # of an answer: a dump of 10,000 threads of 60 frames takes 40 MB
 _PROTOCOL = b"1"  # all there was before JDK 21, and understood since
 _MOST_ARGUMENTS = 3
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 _OWNER = "Run perfhunt as the user that owns the JVM."
 # Where HotSpot says what it lets others do: the first digit of this string is for attaching.
 _CAPABILITIES = re.compile(rb"sun\.rt\.jvmCapabilities\x00+([01])[01]{8}")
@@ -48,7 +51,7 @@ class AttachSocket:
     def __init__(self, pid: int) -> None:
         self._path = f"/proc/{pid}/root/tmp/.java_pid{own_pid(pid)}"
         self._pid = pid
-        if not _listens(self._path):
+        if not _listens(self._path, pid):
             _ask_to_listen(pid, self._path)
 
     def ask(self, command: str, *arguments: str) -> str:
@@ -60,7 +63,7 @@ class AttachSocket:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
                 link.settimeout(_ANSWER)
-                _connect(link, self._path)
+                _connect(link, self._path, self._pid)
                 link.sendall(asked)
                 answer = read_all(link.recv, _LARGEST, "its answer")
         except (OSError, Unreadable) as error:
@@ -81,20 +84,26 @@ class AttachSocket:
         return self.ask("jcmd", words)
 
 
-def _connect(link: socket.socket, path: str) -> None:
-    """Connect by a descriptor of the directory: a path below /proc may be too long for a socket."""
+def _connect(link: socket.socket, path: str, pid: int) -> None:
+    """Connect by a descriptor of the directory: a path below /proc may be too long for a socket.
+    Raises OSError, also where another process listens: two that have the same number in namespaces
+    of their own may share a /tmp.
+    """
     directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         link.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
     finally:
         os.close(directory)
+    asked = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    if (listener := _CREDENTIALS.unpack(asked)[0]) != pid:
+        raise OSError(errno.EADDRINUSE, f"process {listener} listens there")
 
 
-def _listens(path: str) -> bool:
-    """Whether somebody listens at a socket; one that was left behind refuses."""
+def _listens(path: str, pid: int) -> bool:
+    """Whether a process listens at a socket; one that was left behind refuses."""
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(_ANSWER)
-        _connect(link, path)
+        _connect(link, path, pid)
         return True
     return False
 
@@ -115,7 +124,7 @@ def _ask_to_listen(pid: int, path: str) -> None:
             os.fchown(file, owner, -1)  # HotSpot heeds a file of its own user's.
         _signal(pid)
         end = time.monotonic() + _OPENS_WITHIN
-        while not _listens(path):
+        while not _listens(path, pid):
             if time.monotonic() > end:
                 raise AttachFailed(
                     f"the JVM of pid {pid} did not open {path} within {_OPENS_WITHIN:.0f} s", _OWNER

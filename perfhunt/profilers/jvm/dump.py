@@ -13,19 +13,13 @@ from perfhunt.model.profiles.readers.jfr import java_frame
 
 _WHAT = "the JVM's thread dump"
 # Of one that carries a virtual thread, JDK 25 has the number in brackets alone.
-_HEADER = re.compile(
-    r'"?(?P<name>.*)" (?:.*\bnid=(?P<nid>0x[0-9a-f]{1,16}|[0-9]{1,19})\b'
-    r"|#[0-9]+ \[(?P<own>[0-9]{1,19})\])"
-)
+_NUMBER = re.compile(r"\bnid=(0x[0-9a-f]{1,16}|[0-9]{1,19})\b|^#[0-9]+ \[([0-9]{1,19})\]")
 _STATE = re.compile(r"   java\.lang\.Thread\.State: (?P<state>[A-Z_]+)(?: \((?P<how>[^)]*)\))?")
 _FRAME = re.compile(
     r"\tat (?P<method>[^()]+)\((?:[^()/]*/)?"
     r"(?:(?P<native>Native Method)|[^():]*(?::(?P<line>[0-9]{1,9}))?)\)"
 )
-_MONITOR = re.compile(
-    r"\t- (?P<does>[a-z][-a-z() ]*?) +<(?P<address>0x[0-9a-f]{1,16})> \(a (?P<of>[^)]*)\)"
-)
-_OWNED = re.compile(r"\t- <(?P<address>0x[0-9a-f]{1,16})> \(a (?P<of>[^)]*)\)")
+_OBJECT = re.compile(r"(0x[0-9a-f]{1,16})> \(a ([^)]*)\)")
 _CARRIES, _CARRIED = "   Carrying virtual thread ", "   Mounted virtual thread "
 _LOCKED = "locked"
 # What HotSpot says of a monitor that a thread gave back until it is notified, or has it again.
@@ -90,15 +84,18 @@ class _Body:
 
     def add_object(self, line: str) -> None:
         """What the thread does with an object; what has no address is none that others wait for."""
-        if (owned := _OWNED.match(line)) is not None:
-            self.owned.add(JavaObject(owned["address"], owned["of"]))
-        elif (match := _MONITOR.match(line)) is not None:
-            if match["does"] == _LOCKED:
-                self.locked.add(match["address"])
-            if match["does"] in _GIVEN_BACK:
-                self.given_back.add(match["address"])
-            if match["does"] in _WAITS and self.waits is None:
-                self.waits = JavaObject(match["address"], match["of"])
+        words, _, rest = line.removeprefix("\t-").partition("<")
+        if (match := _OBJECT.match(rest)) is None:
+            return
+        does, known = words.strip(), JavaObject(match[1], match[2])
+        if not does:
+            self.owned.add(known)
+        if does == _LOCKED:
+            self.locked.add(known.address)
+        if does in _GIVEN_BACK:
+            self.given_back.add(known.address)
+        if does in _WAITS and self.waits is None:
+            self.waits = known
 
     def whole(self) -> JavaThread:
         return JavaThread(
@@ -130,11 +127,12 @@ class DumpReader:
         bodies, threads, above = dict[str, JavaThread](), [], 0
         for part in text.replace("\r\n", "\n").split('\n"'):
             head, _, body = part.partition("\n")
-            if (header := _HEADER.match(head)) is not None:
+            name, quote, rest = head.rpartition('" ')
+            if quote and (number := _NUMBER.search(rest)) is not None:
                 known = bodies.get(body) or self._bodies.get(body) or self._body(body, above + 1)
                 bodies[body] = known
-                own = header["nid"] or header["own"]
-                threads.append(replace(known, nid=int(own, 0), name=header["name"]))
+                own = int(number[1] or number[2], 0)
+                threads.append(replace(known, nid=own, name=name.removeprefix('"')))
             above += part.count("\n") + 1
         self._bodies = bodies
         return threads
