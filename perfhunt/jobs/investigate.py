@@ -9,7 +9,7 @@ from perfhunt.errors import TargetDied, UsageError
 from perfhunt.jobs.launched.looks import Launch, tools_asked
 from perfhunt.jobs.launched.service import launched
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_one_target
-from perfhunt.jobs.setup import question_of, target_of, workbench
+from perfhunt.jobs.setup import aimed, question_of, workbench
 from perfhunt.jobs.stored.run import load_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
@@ -28,8 +28,8 @@ def run_investigation(
     question = question_of(request)
     if request.command:
         return _run_launched(request, question, watch, confirm)
-    question, target = target_of(request, question)
-    return run_asked(request, question, target, watch, confirm)
+    with aimed(request, question) as (question, target):
+        return run_asked(request, question, target, watch, confirm)
 
 
 def _run_launched(

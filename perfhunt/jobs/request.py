@@ -119,3 +119,4 @@ class InvestigateRequest:
     trust_repository: bool = False
     soak: Seconds | None = None
     engine: str | None = None  # None: the test file's
+    exec_prefix: str = ""  # by way of which the target is looked at; "": it is here

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -136,6 +136,10 @@ class TargetProcess:
     # What a reader of the numbers should know about how it was found; sentences.
     notes: tuple[str, ...] = ()
     application: Application = Application()
+
+    def noted(self, note: str) -> TargetProcess:
+        """The same with one more note; "" is none."""
+        return replace(self, notes=(*self.notes, note)) if note else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from perfhunt.profilers.profiler import AccountedCapture, LookerMaker, Profiler
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.profilers.table import looker_maker
 from perfhunt.target.host.interference import InterferenceMonitor
+from perfhunt.target.proc.namespaces import reaching
 from perfhunt.target.resources.monitor import ResourceMonitor
 
 IDLE: Seconds = 1.5  # of the target without load: a dozen instants
@@ -175,7 +176,8 @@ class LiveProbes:
         ).__enter__()
         self.peers = PeerWatch(self._target.root, self._clock, self.sampler.waited_on)
         self.peers.open()
-        self._plan = choose(self._target, opened=self._opened)
+        with reaching(self._target.root):
+            self._plan = choose(self._target, opened=self._opened)
         if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",
@@ -245,10 +247,11 @@ class LiveProbes:
             self._lose(EvidenceKind.ON_CPU, "; ".join(self._plan.reasons) or "no profiler fits")
             return None
         out = self._directory / name
-        return self._result(
-            EvidenceKind.ON_CPU,
-            lambda: FollowingCapture(profiler, self._workers, seconds, RATE_HZ, mode, out),
-        )
+        with reaching(self._target.root):  # and all that is started for it
+            return self._result(
+                EvidenceKind.ON_CPU,
+                lambda: FollowingCapture(profiler, self._workers, seconds, RATE_HZ, mode, out),
+            )
 
     def take_instants(self, seconds: Seconds) -> AccountedCapture[Instants] | None:
         """A series of instants, started; None when the plan has none, which is a loss."""
@@ -298,4 +301,5 @@ class LiveProbes:
 
     def _instants(self, seconds: Seconds, make: LookerMaker) -> InstantsCapture:
         workers, root = self._target.workers, self._target.root
-        return InstantsCapture(workers, seconds, self._clock, make=make, root=root)
+        with reaching(root):
+            return InstantsCapture(workers, seconds, self._clock, make=make, root=root)

@@ -4,7 +4,7 @@ kept, and what each tool cost.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.model.finding import Finding
@@ -25,9 +25,24 @@ def beside(run: Run, finding: Finding) -> tuple[str, ...]:
     """What tools saw of a finding's functions, a sentence each; empty where none looked."""
     told = []
     for look in run.inside:
-        lines = [line for line in look.lines if (line.function, line.file) in finding.members]
+        lines = [line for line in look.lines if _is_of(line, finding.members)]
         told += list(_TELL[look.tool](look, lines[:LINES]))
     return tuple(told)
+
+
+def _is_of(line: LineUse, members: Iterable[FunctionKey]) -> bool:
+    """Whether a line is of one of these functions. Some tools name what a function is defined in,
+    `Shop.price`, and some do not.
+    """
+    mine = _dotted(line.function)
+    return any(
+        line.file == file and (mine.endswith(_dotted(name)) or _dotted(name).endswith(mine))
+        for name, file in members
+    )
+
+
+def _dotted(name: str) -> str:
+    return "." + name.replace("<locals>.", "")
 
 
 def _of_lines(_: InsideLook, lines: list[LineUse]) -> Iterator[str]:
@@ -82,7 +97,7 @@ def kept_words(look: InsideLook, line: LineUse) -> str:
     return f"{each} ({grown} in equal windows): {judged}"
 
 
-def leaks(run: Run, besides: Container[FunctionKey] = ()) -> tuple[str, ...]:
+def leaks(run: Run, besides: Collection[FunctionKey] = ()) -> tuple[str, ...]:
     """The lines that keep memory window after window, those that keep most first; without those of
     functions `besides`.
     """
@@ -90,7 +105,7 @@ def leaks(run: Run, besides: Container[FunctionKey] = ()) -> tuple[str, ...]:
         f"{line.function or 'code'} at {file_words(line.file)}:{line.line} {kept_words(look, line)}"
         for look in run.inside
         for line in [each for each in look.lines if each.leak][:LEAKS]
-        if (line.function, line.file) not in besides
+        if not _is_of(line, besides)
     )
 
 

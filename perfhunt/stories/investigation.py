@@ -373,7 +373,7 @@ def explain(
         paths={step.name: step.path for step in lab.start.question.steps},
     )
     if target is not None:
-        evidence = with_sources(evidence, target, climb)
+        evidence = with_sources(evidence, target, climb, lab.texts)
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 

@@ -81,8 +81,9 @@ _PREFORK = (
 
 
 def runtime_of(pid: int) -> tuple[str, str]:
-    """Runtime (cpython, pypy, ruby, php, dotnet, node, jvm, go, native) and its version ("" when it cannot be
-    told) of a live process. The version of a CPython without a GIL ends in `t`, as its ABI's does.
+    """Runtime (cpython, pypy, ruby, php, dotnet, node, jvm, go, native) and its version ("" when it
+    cannot be told) of a live process. The version of a CPython without a GIL ends in `t`, as its
+    ABI's does.
     """
     exe = _program(pid)
     name = Path(exe).name

@@ -64,7 +64,8 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (
         ("go", "perf", "tokio"),
-        *((name,) for name in ("py_spy", "cpython", "native", "node", "jvm", "inside")),
+        ("cpython", "remote"),
+        *((name,) for name in ("py_spy", "native", "node", "jvm", "inside")),
     ),
     "reports": (("requests", "pictures", "html", "ci"),),
     "target": (("proc", "binary", "code", "resources", "host"),),

@@ -1,4 +1,4 @@
-"""Ids of tests are the same in every process that collects them. Enforces docs/style.md, Tests."""
+"""Ids of tests are alike in every process that collects them. Enforces docs/style.md, "Tests"."""
 
 from __future__ import annotations
 

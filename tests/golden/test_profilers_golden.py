@@ -5,7 +5,6 @@ and awk.
 from collections import Counter
 from pathlib import Path
 
-from perfhunt.analysis.blame.frames import Code
 from perfhunt.model.profile import Stack
 from perfhunt.model.profiles.readers.folded import read_folded
 from perfhunt.model.profiles.readers.jfr import parse_jfr_print

@@ -28,10 +28,20 @@ pytestmark = [
 ]
 BUILDS = {"as usual": (), "stripped, anywhere": ("-ldflags=-s -w", "-buildmode=pie")}
 CALL = re.compile(r"^([^\s(].*)\(.*\)$\n^\t(\S+):(\d+)", re.MULTILINE)
-NAMES = (
-    "lockMutex lockShared waitCondition waitGroup sendOne sendSeveral receive choose doze read"
-    " parent child"
-).split()
+NAMES = [
+    "lockMutex",
+    "lockShared",
+    "waitCondition",
+    "waitGroup",
+    "sendOne",
+    "sendSeveral",
+    "receive",
+    "choose",
+    "doze",
+    "read",
+    "parent",
+    "child",
+]
 PARKED = {f"main.{name}" for name in NAMES}
 CLIENTS = 8
 

@@ -85,9 +85,11 @@ def test_scalene_puts_the_time_of_the_hot_function_on_its_lines(short: Path) -> 
         sum(line.python or 0.0 for line in lines)
         for lines in (of(sight.lines, "spin"), sight.lines)
     )
-    assert spun > 0.6 * every > 0
+    assert spun > 0.5 * every > 0
     assert sum(line.cpu for line in sight.lines) == pytest.approx(1.0)
-    assert (of(sight.lines, "keep")[0].allocated or 0.0) > 0
+    # A sample each MiB: which of the lines that allocate it falls on is chance.
+    assert {line.function for line in sight.lines if line.allocated} & {"keep", "remember"}
+    assert all(not line.allocated for line in of(sight.lines, "spin"))
 
 
 def test_scalene_is_not_believed_where_other_threads_do_the_work(short: Path) -> None:
@@ -112,7 +114,10 @@ def test_pyinstrument_tells_what_a_task_does_from_what_it_awaits(short: Path) ->
 def test_pyinstrument_follows_a_thread_for_each_request(short: Path) -> None:
     sight = seen(PyinstrumentProfiler(short), leaky("threads"), short / "log")
     assert sight.request is None
-    assert sight.lines[0].function == "spin"
+    spun, kept = (
+        sum(line.running or 0.0 for line in of(sight.lines, name)) for name in ("spin", "keep")
+    )
+    assert spun > 2 * kept
 
 
 def test_tracemalloc_names_the_line_that_leaks_and_not_the_one_that_remembers(short: Path) -> None:
@@ -120,8 +125,8 @@ def test_tracemalloc_names_the_line_that_leaks_and_not_the_one_that_remembers(sh
     (kept,) = [line for line in sight.lines if line.leak]
     assert kept.function == "keep"
     assert "KEPT.append" in LEAKY.read_text().splitlines()[(kept.line or 0) - 1]
-    # 20 kB and the head of a bytearray for each request.
-    assert sum(kept.held) == pytest.approx(3 * REQUESTS * 20_000, rel=0.1)
+    # 100 kB and the head of a bytearray for each request.
+    assert sum(kept.held) == pytest.approx(3 * REQUESTS * 100_000, rel=0.1)
     assert all(not line.leak for line in of(sight.lines, "remember"))
 
 

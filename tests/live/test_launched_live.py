@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from perfhunt.target.launch import free_port
-from tests.live.running import start, until
+from tests.live.running import until
 
 pytestmark = pytest.mark.live
 
@@ -59,7 +59,12 @@ def test_a_launched_service_is_measured_kept_and_ended(tmp_path: Path) -> None:
 @pytest.mark.beside
 def test_killed_in_the_middle_perfhunt_leaves_no_service(tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_text(QUICK)
-    child = start(tmp_path, "investigate", *leaky("threads"))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "perfhunt", "investigate", "--json", *leaky("threads")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert child.stdout is not None
     line = next(line for line in child.stdout if "started pid" in line)
     service = psutil.Process(int(line.partition("started pid ")[2].partition(",")[0]))

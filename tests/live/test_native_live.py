@@ -18,9 +18,9 @@ from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.find import find_target
-from tests.live.native_targets.build import built
+from tests.live.native_targets.build import built, built_with_tokio
 from tests.live.profiler_targets.launch import Target, running, runs_freely
-from tests.live.zoo.keeper import start_drive
+from tests.live.zoo.keeper import free_port, start_drive
 from tests.unit.scenes import classified, ranked
 
 pytestmark = pytest.mark.live
@@ -30,18 +30,19 @@ USERS = 6  # of a closed loop: one has the mutex, two have connections, and the 
 NAMED = {"mutex": ("pay", BottleneckClass.LOCK), "pool": ("query", BottleneckClass.POOL)}
 
 
-def waits_of(target: Target, tmp_path: Path) -> Evidence:
+def waits_of(target: Target, tmp_path: Path, *, on_cpu: bool = False) -> Evidence:
     """What is seen of a service without load, and of one whose users ask again at once."""
     found = find_target(ProcessSelector(pid=target.pid))
     with closing(LiveProbes(found, tmp_path, time.monotonic)) as probes:
         probes.open()
         idle = probes.idle()
         load = start_drive(target.told["port"], 3.5, "users", USERS)
-        with probes.during("knee", 3.0, on_cpu=False, waits=True, settle=0.5) as attached:
+        with probes.during("knee", 3.0, on_cpu=on_cpu, waits=True, settle=0.5) as attached:
             said = json.loads(load.communicate()[0])
     span = Span(
         said["completed"],
         said["mean"],
+        profile=attached.profile,
         instants=attached.instants,
         states=attached.states,
         resources=probes.resources(),
@@ -74,6 +75,30 @@ def test_the_function_that_holds_what_others_wait_for_is_named_first(
 
 
 @needs_perf
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("planted", "kind", "named"),
+    [
+        ("mutex", BottleneckClass.LOCK, "Mutex of src/main.rs"),
+        ("pool", BottleneckClass.POOL, "Semaphore of src/main.rs"),
+        ("block", BottleneckClass.EVENT_LOOP_BLOCKED, "task of src/main.rs"),
+    ],
+)
+def test_tokios_console_says_who_waits_for_what_and_which_task_blocks(
+    planted: str, kind: BottleneckClass, named: str, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    with running("", planted, "0", port, program=built_with_tokio()) as target:
+        evidence = waits_of(target, tmp_path, on_cpu=True)
+    bottleneck = classified(evidence)
+    assert bottleneck.category == kind, bottleneck
+    assert any(named in sentence for sentence in bottleneck.evidence), bottleneck
+    if planted != "block":
+        assert ranked(evidence)[0].function.startswith(named), ranked(evidence)
+
+
+@needs_perf
 @pytest.mark.beside
 @pytest.mark.parametrize("form", ["cpp", "rust with frame pointers"])
 def test_perf_names_the_function_that_computes_and_all_that_called_it(
@@ -99,9 +124,10 @@ def test_stacks_of_running_and_sleeping_threads_reach_their_root(form: str) -> N
     with running("", "mutex", program=built(form)) as target:
         load = start_drive(target.told["port"], 2.5, "users", 6)
         with closing(NativeLooker(target.pid)) as looker:
-            samples = [
-                sample for _ in range(30) if not time.sleep(0.05) for sample in looker.look()
-            ]
+            samples = []
+            for _ in range(30):
+                samples += looker.look()
+                time.sleep(0.05)
             assert looker.unseen == ""
         assert runs_freely(target.pid)
         load.communicate()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -103,11 +104,10 @@ class OwningFunction:
 @dataclass(frozen=True, slots=True)
 class Code:
     """How to tell the application's code from the rest. `modules` are import names that are the
-    application's though installed; `launchers` and `libraries` are paths that are not, or crates as `tokio::`.
-    `fallback`:
-    nothing was the application's, so libraries are. `serving` are calls, each with the way to it,
-    in which the application's functions sit while the service idles: what happens in there is the
-    server's work, not theirs; None: not known.
+    application's though installed, in a JVM its packages; `launchers` and `libraries` are paths
+    that are not, or crates as `tokio::`. `fallback`: nothing was the application's, so libraries
+    are. `serving` are calls, each with the way to it, in which the application's functions sit while
+    the service idles: what happens in there is the server's work, not theirs; None: not known.
     """
 
     modules: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Code:
         if frame.kind == FrameKind.NATIVE:
             return self._native_origin(frame)
         if frame.kind in _RUNTIME_OF:
-            return _origin_elsewhere(frame)
+            return self._origin_elsewhere(frame)
         if frame.function == MODULE and _LAUNCHER.search(frame.file):
             return Origin.RUNTIME
         return self._python_origin(frame.file)
@@ -174,6 +174,19 @@ class Code:
         if not file or file.startswith("<") or file in self.launchers or _STDLIB.search(file):
             return Origin.RUNTIME
         return Origin.APP
+
+    def _origin_elsewhere(self, frame: Frame) -> Origin:
+        """The origin of a frame of Node, a JVM or Go."""
+        of_jvm = frame.kind == FrameKind.JVM
+        name = frame.function if of_jvm else frame.file or frame.function
+        library = _LIBRARY_OF.get(frame.kind)
+        if library is not None and library.search(name):
+            return Origin.LIBRARY
+        if _RUNTIME_OF[frame.kind].search(name):
+            return Origin.RUNTIME
+        # Of a JVM's program the packages are known, where its class path told them.
+        ours = not of_jvm or not self.modules or name.startswith(_beginnings(self.modules))
+        return Origin.APP if ours else Origin.LIBRARY
 
     def is_app(self, frame: Frame) -> bool:
         """Whether a frame is the application's own code."""
@@ -219,13 +232,9 @@ class Code:
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
 
 
-def _origin_elsewhere(frame: Frame) -> Origin:
-    """The origin of a frame of Node, a JVM or Go."""
-    name = frame.function if frame.kind == FrameKind.JVM else frame.file or frame.function
-    library = _LIBRARY_OF.get(frame.kind)
-    if library is not None and library.search(name):
-        return Origin.LIBRARY
-    return Origin.RUNTIME if _RUNTIME_OF[frame.kind].search(name) else Origin.APP
+@lru_cache(maxsize=8)
+def _beginnings(packages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name}." for name in packages)
 
 
 def _may_stand_in(origin: Origin, frame: Frame) -> bool:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import CallPath, Code, call_path
 from perfhunt.model.profile import Frame, FrameKind, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
+
+if TYPE_CHECKING:
+    from perfhunt.analysis.blame.evidence import Evidence, Span
 
 WaitKey: TypeAlias = tuple[CallPath, str]  # a way through the code and the state a thread is in
 

@@ -152,7 +152,8 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
         return
     if span.profile is not None:
         yield from _about_samples(span.profile)
-        yield from _about_native(evidence, span.profile)
+        if not span.profile.mostly_lost:  # Then it is the profiler that missed what ran.
+            yield from _about_native(evidence, span.profile)
     if span.instants is not None and len(span.instants) < THRESHOLDS.few_instants:
         yield Caution(
             CautionCode.INSTANTS_FEW,
@@ -236,6 +237,9 @@ def _unread_states(span: Span) -> Iterator[Loss]:
         yield Loss(EvidenceKind.STATES, share, note, _MAY_READ)
 
 
+_WHAT_RUNS = "What runs is taken from looks at all threads; the profile's notes say what it missed."
+
+
 def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < THRESHOLDS.few_samples:
         yield Caution(
@@ -248,7 +252,7 @@ def _about_samples(profile: Profile) -> Iterator[Caution]:
         yield Caution(
             CautionCode.PROFILE_LOSSY,
             f"{lost:,} looks could not be read, beside {profile.counted} that were.",
-            "Short functions may be under-counted.",
+            _WHAT_RUNS if profile.mostly_lost else "Short functions may be under-counted.",
         )
 
 

@@ -271,9 +271,11 @@ def _add(parts: dict[BottleneckClass, Seconds], kind: BottleneckClass, value: Se
 def _category(cost: Cost, reading: EvidenceReading) -> BottleneckClass:
     """The kind of time, with waits for a database told from those for other services."""
     kind = time_class(cost)
+    leads = destinations(reading.knee).get(cost.key, {})
+    if leads and cost.waits.get(ThreadState.AWAIT, 0.0) > _QUEUE_NAMES_CLASS * cost.blamed:
+        kind = BottleneckClass.DOWNSTREAM  # What it awaits comes from elsewhere.
     if kind is not BottleneckClass.DOWNSTREAM:
         return kind
-    leads = destinations(reading.knee).get(cost.key, {})
     most = max(leads, key=lambda endpoint: leads[endpoint], default="")
     peer = peer_at(most, reading.knee) or Peer(most, (most,), 0.0)
     return BottleneckClass.DATABASE if peer.kind is PeerKind.DATABASE else kind

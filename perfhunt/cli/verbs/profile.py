@@ -8,6 +8,7 @@ import typer
 
 from perfhunt.cli.options import (
     STORE,
+    ExecPrefixOption,
     OpenTargetOption,
     PidOption,
     PortOption,
@@ -24,6 +25,7 @@ def profile(
     port: PortOption = None,
     seconds: Annotated[int, typer.Option("--seconds", "-s", min=4, help="How long to look.")] = 20,
     open_target: OpenTargetOption = False,
+    exec_prefix: ExecPrefixOption = "",
     trust_repository: TrustOption = False,
     quiet: QuietOption = False,
     wide: WideOption = False,
@@ -43,6 +45,7 @@ def profile(
         open_target=open_target,
         store=store,
         trust_repository=trust_repository,
+        exec_prefix=exec_prefix,
     )
     run = run_profile(request)
     show_run(run, store, as_json=False, quiet=quiet, wide=wide, page="flamegraph.svg")

@@ -32,9 +32,17 @@ from perfhunt.target.launch import GRACE
 
 AUTO = "auto"
 _PYTHON = "cpython"
-# What a run may be stopped by that a look from inside tells more of.
-_CPU = (BottleneckClass.CPU, BottleneckClass.GIL, BottleneckClass.EVENT_LOOP)
-_MEMORY = (CautionCode.GROWTH, CautionCode.DRIFT)
+# What each tool tells more of, by what stops the service and what its first finding costs.
+_C = BottleneckClass
+_CPU = frozenset({_C.CPU, _C.CPU_QUOTA, _C.GIL, _C.EVENT_LOOP})
+_WAITS = frozenset(
+    {
+        *(_C.EVENT_LOOP, _C.EVENT_LOOP_BLOCKED, _C.LOCK, _C.POOL, _C.WORKERS, _C.DATABASE),
+        *(_C.DOWNSTREAM, _C.DISK, _C.SLEEP, _C.OTHER, _C.UNDETERMINED),
+    }
+)
+_MEMORY = frozenset({_C.MEMORY, _C.LEAK})
+_GROWS = (CautionCode.GROWTH, CautionCode.DRIFT)
 
 
 def tools_asked(names: Sequence[str]) -> tuple[str, ...]:
@@ -54,14 +62,15 @@ def chosen(diagnosis: Diagnosis, runtime: str) -> dict[InsideTool, str]:
     """
     if runtime != _PYTHON:
         return {}
-    kind = diagnosis.bottleneck.category if diagnosis.bottleneck is not None else None
+    first = {finding.category for finding in diagnosis.findings[:1]}
+    kinds = first | ({diagnosis.bottleneck.category} if diagnosis.bottleneck is not None else set())
     tools = {}
-    if kind in _CPU:
+    if kinds & _CPU:
         tools[InsideTool.SCALENE] = "which lines use the CPU"
-    if kind not in (None, BottleneckClass.CPU, BottleneckClass.GIL):
+    if kinds & _WAITS:
         tools[InsideTool.PYINSTRUMENT] = "where the time of a request goes"
-    grows = any(caution.code in _MEMORY for caution in diagnosis.cautions)
-    if grows or kind in (BottleneckClass.MEMORY, BottleneckClass.LEAK):
+    grows = any(caution.code in _GROWS for caution in diagnosis.cautions)
+    if grows or kinds & _MEMORY:
         tools[InsideTool.TRACEMALLOC] = "which lines keep memory"
     return tools
 

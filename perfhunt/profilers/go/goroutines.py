@@ -2,9 +2,7 @@
 
 A goroutine that is parked left its stack pointer and program counter with the scheduler, and from
 there the sizes of frames lead to its root, as in Go's own tracebacks. Of one that runs, both are in
-registers, which nobody reads without stopping it; its stack is walked from the root instead: a
-function's frame has one size wherever it calls, so what it called last is known, and what that
-called. The last of those calls may be over.
+registers, which nobody reads without stopping it: its last calls are read instead (`last_calls`).
 """
 
 from __future__ import annotations
@@ -17,28 +15,25 @@ from enum import IntEnum
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, Extent, ProcessMemory, fields_at
-from perfhunt.profilers.go.functions import CodePoint, Functions
+from perfhunt.profilers.go.functions import CodeAt, Functions
 from perfhunt.profilers.go.image import HINT, GoImage
+from perfhunt.profilers.go.last_calls import DEEPEST, LONGEST_STACK, ROOT, LastCalls
 from perfhunt.profilers.go.structs import GoStruct, Structs
+from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory, fields_at
 
 _SCANNED = 0x1000  # a bit beside the status: the collector looks at the stack
 _STATUS_BITS = 0xFFFFFFFF  # it has half a word
 _SLICE = struct.Struct("<QQQ")  # where, how many, how many it has room for
 _MOST = 1 << 22  # goroutines
+# Searched of the variables for the list of them: the linker puts small ones first.
+_SEARCHED: Bytes = 1 << 23
 _CHECKED = 8  # of the list of goroutines, before it is taken for that
 _MAIN = 1  # the number of the goroutine that runs main, the first of all
 _NEAR: Bytes = 2048  # read of a stack at first; most have less from where they are parked
-_FAR: Bytes = 1 << 16  # read of it when that did not reach the root
-_DEEPEST = 256  # frames of a stack
-_ROOT = "runtime.goexit"  # what a goroutine returns into
-_ROOT_NEAR = 8  # words from the beginning of a stack within which its address is
 _TRIES = 2  # at goroutines that moved while they were read
 _RUNS = "trackingSeq"
 _MOST_STACKS = 20_000  # that are kept, so that each is made once
 _RUNTIME = "runtime."
-# A call of a function whose address is in the instruction, relative to what follows it (amd64).
-_CALL, _CALL_OPCODE = struct.Struct("<Bi"), 0xE8
 
 
 class GoStatus(IntEnum):
@@ -96,6 +91,7 @@ class _Record:
     machine: int
     pointer: int
     counter: int
+    owner: int
     call_pointer: int
     call_counter: int
     status: int
@@ -131,10 +127,11 @@ class Goroutines:
         # A count of how often it stopped running, within its record, tells whether it ran at all.
         self._counts_runs = record.fields.get(_RUNS, (self._size, 0))[0] < self._size
         self._last: dict[int, tuple[bytes, Goroutine]] = {}
+        self._last_calls = LastCalls(memory, self.functions)
         self._stacks: dict[tuple[int, ...], GoStack] = {}
         self._list = self._find()
 
-    def read(self) -> list[Goroutine]:
+    def every(self) -> list[Goroutine]:
         """Every living goroutine; one that did not run since the last time is the same object.
         Raises AttachFailed once the process is gone.
         """
@@ -207,7 +204,7 @@ class Goroutines:
         """
         found: dict[int, int] = {}
         for begin, size in self._variables:
-            words = self._memory.words(begin, size // WORD)
+            words = self._memory.words(begin, min(size, _SEARCHED) // WORD)
             for n, (where, count, room) in enumerate(
                 zip(words, words[1:], words[2:], strict=False)
             ):
@@ -228,34 +225,30 @@ class Goroutines:
         addresses = self._memory.words(where, min(count, _CHECKED))
         if not addresses or not all(addresses):
             return False
-        records = map(self._record, addresses, self._raw(addresses))
-        first, *others = records
+        first, *others = map(self._record, addresses, self._raw(addresses))
+        # What the scheduler left of each says whose it is.
         return first.number == _MAIN and all(
-            each.status < _SCANNED and each.low < each.high
-            for each in (first, *others)
-            if each.status in _LIVING
+            each.owner == each.address for each in (first, *others)
         )
 
     def _at_rest(self, each: _Record, raw: bytes) -> Goroutine:
         pointer, counter = each.at
         points, first, whole = self._walk(raw, counter)
         if not whole and pointer + len(raw) < each.high:
-            raw = self._memory.read(pointer, min(each.high - pointer, _FAR))
+            raw = self._memory.read(pointer, min(each.high - pointer, LONGEST_STACK))
             points, first, _ = self._walk(raw, counter)
         return self._goroutine(each, self._stack(points, parked=True), tuple(first))
 
-    def _walk(
-        self, raw: bytes, counter: int
-    ) -> tuple[list[tuple[int, CodePoint]], list[int], bool]:
+    def _walk(self, raw: bytes, counter: int) -> tuple[list[CodeAt], list[int], bool]:
         """(the places from the leaf on, the first argument of each, whether the root was reached),
         from a stack that begins where the pointer was.
         """
-        points: list[tuple[int, CodePoint]] = []
+        points: list[CodeAt] = []
         first: list[int] = []
         at, look, size = 0, self.functions.at, len(raw)
-        while len(points) < _DEEPEST:
+        while len(points) < DEEPEST:
             point = look(counter)
-            if point is None or point.function.name == _ROOT:
+            if point is None or point.function.name == ROOT:
                 return points, first, True
             at += point.frame_size + WORD
             if at + WORD > size:
@@ -266,70 +259,11 @@ class Goroutines:
         return points, first, True
 
     def _running(self, each: _Record, moved: bool = False) -> Goroutine:
-        return self._goroutine(each, self._stack(self._from_root(each), parked=False), moved=moved)
+        return self._goroutine(
+            each, self._stack(self._last_calls.of(each.low, each.high), parked=False), moved=moved
+        )
 
-    def _from_root(self, each: _Record) -> list[tuple[int, CodePoint]]:
-        """The places on the stack of one that runs, from the leaf on.
-
-        Where a function was called, its return address stands, and beneath it the frame pointer of
-        its caller, which it keeps for it. So the function is known that left the address of that
-        very place beneath the return address of what it called itself.
-        """
-        size = min(each.high - each.low, _FAR)
-        raw = self._memory.read(each.high - size, size) if size > 0 else b""
-        words, base = struct.unpack(f"<{len(raw) // WORD}Q", raw), each.high - size
-        called = self._root(words)
-        points: list[tuple[int, CodePoint]] = []
-        while called and len(points) < _DEEPEST:
-            kept = base + (called - 1) * WORD
-            within = self._calls(words, called, kept)
-            if within is None:
-                break
-            called, place = within
-            points.append(place)
-        while points and (entered := self._called(words[called])) is not None:
-            # It keeps no frame pointer, or what it called does not.
-            called -= self.functions.deepest(entered[1].function) // WORD + 1
-            place = self.functions.at(words[called] - 1) if called > 0 else None
-            if place is None or place.function is not entered[1].function:
-                points.append(entered)
-                break
-            points.append((words[called] - 1, place))
-        return points[::-1]
-
-    def _root(self, words: Sequence[int]) -> int:
-        """Where on a stack the address is that a goroutine returns into at last; 0: not there."""
-        for n in range(len(words) - 1, max(0, len(words) - 1 - _ROOT_NEAR), -1):
-            function = self.functions.function(words[n])
-            if function is not None and function.name == _ROOT:
-                return n
-        return 0
-
-    def _calls(
-        self, words: Sequence[int], called: int, kept: int
-    ) -> tuple[int, tuple[int, CodePoint]] | None:
-        """(where the return address of its last call is, its place) of the function whose own is
-        at `called`, and which keeps a frame pointer at the address `kept`; None when it called
-        nothing.
-        """
-        for n in range(called - 2, 0, -1):
-            if words[n - 1] == kept and (point := self.functions.at(words[n] - 1)):
-                if n + point.frame_size // WORD + 1 == called:
-                    return n, (words[n] - 1, point)
-        return None
-
-    def _called(self, back: int) -> tuple[int, CodePoint] | None:
-        """The beginning of the function that a call instruction before an address leads to, when
-        it names one.
-        """
-        raw = self._memory.read(back - _CALL.size, _CALL.size)
-        if len(raw) < _CALL.size or raw[0] != _CALL_OPCODE:
-            return None
-        entry = back + _CALL.unpack(raw)[1]
-        point = self.functions.at(entry)
-        return (entry, point) if point is not None else None
-
-    def _stack(self, points: list[tuple[int, CodePoint]], parked: bool) -> GoStack:
+    def _stack(self, points: list[CodeAt], parked: bool) -> GoStack:
         key = (parked, *(counter for counter, _ in points))
         if key not in self._stacks:
             if len(self._stacks) > _MOST_STACKS:
@@ -385,6 +319,7 @@ def _offsets(record: GoStruct, scheduled: GoStruct) -> tuple[int, ...]:
         offset(record, "m"),
         left + offset(scheduled, "sp"),
         left + offset(scheduled, "pc"),
+        left + offset(scheduled, "g"),
         offset(record, "syscallsp"),
         offset(record, "syscallpc"),
         offset(record, "atomicstatus"),
@@ -397,6 +332,7 @@ def _offsets(record: GoStruct, scheduled: GoStruct) -> tuple[int, ...]:
 
 
 def offset(record: GoStruct, name: str) -> int:
+    """Where a structure has a field, in bytes. Raises AttachFailed when it has none."""
     return _field(record, name)[0]
 
 

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.files import link, text
+from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory
 
 # The head of pclntab: a magic number, two zeros, instructions of one byte (those of amd64),
 # pointers of eight.
 _HEAD = struct.pack("<IBBBB", 0xFFFFFFF1, 0, 0, 1, WORD)
 _MACHINE_AT, _AMD64 = 18, 62  # where an ELF header has its machine, and the number of amd64 (elf.h)
 _LARGEST: Bytes = 1 << 26  # of a segment that is searched; large programs have some MiB of data
+_LONGEST_TEXT: Bytes = 1 << 14  # of names and paths; those of generic functions have some hundreds
 _MODULE = struct.Struct("<41Q")  # the words of moduledata that are read
 HINT = "Serve /debug/pprof on a loopback port: the service then tells of its goroutines itself."
 
@@ -38,7 +39,7 @@ class ImagePart:
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class GoModule:
     """Where the parts of a Go image lie: addresses, as its moduledata has them. `names` to `index`
     are tables of pclntab; `variables` are those that may hold pointers, as (address, size).
     """
@@ -57,9 +58,9 @@ class Module:
     go_data: int
 
     @staticmethod
-    def of(words: tuple[int, ...]) -> Module | None:
+    def of(words: tuple[int, ...]) -> GoModule | None:
         """The module whose record has these words; None when they are no such record."""
-        module = Module(
+        module = GoModule(
             names=words[1],
             units=words[4],
             files=words[7],
@@ -127,10 +128,11 @@ class GoImage:
         for part in self._parts:
             if part.begin <= address < part.end:
                 at = part.offset + address - part.begin
-                return self._content[at : self._content.find(b"\0", at)].decode("utf-8", "replace")
+                end = self._content.find(b"\0", at, at + _LONGEST_TEXT)
+                return self._content[at : max(at, end)].decode("utf-8", "replace")
         return ""
 
-    def _module(self) -> Module:
+    def _module(self) -> GoModule:
         if self._content[_MACHINE_AT : _MACHINE_AT + 2] != struct.pack("<H", _AMD64):
             raise AttachFailed("Goroutines are read from memory on amd64 only", HINT)
         for table in self._tables():
@@ -139,7 +141,7 @@ class GoImage:
                 at = raw.find(wanted)
                 while at >= 0:
                     if at + _MODULE.size <= len(raw):
-                        found = Module.of(_MODULE.unpack_from(raw, at))
+                        found = GoModule.of(_MODULE.unpack_from(raw, at))
                         if found is not None:
                             return found
                     at = raw.find(wanted, at + 1)

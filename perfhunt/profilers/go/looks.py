@@ -10,11 +10,11 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStatus, offset
 from perfhunt.profilers.go.image import HINT, GoImage
 from perfhunt.profilers.go.waits import GoWaits, name_of_children
 from perfhunt.target.proc.files import read
+from perfhunt.target.proc.memory import ProcessMemory
 from perfhunt.target.proc.threads import has_own_pids, host_tids
 from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
 
@@ -49,6 +49,11 @@ class GoLooker:
         except AttachFailed:
             self._memory.close()
             raise
+        except (struct.error, ValueError, IndexError) as error:
+            self._memory.close()
+            raise AttachFailed(
+                f"What pid {pid} has of Go makes no sense: {error!r}", HINT
+            ) from error
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
         self._pid, self._image = pid, image
@@ -69,7 +74,7 @@ class GoLooker:
         made no sense.
         """
         try:
-            goroutines = self._goroutines.read()
+            goroutines = self._goroutines.every()
         except (struct.error, ValueError, IndexError) as error:
             why = f"What was read of pid {self._pid} changed meanwhile: {error!r}"
             raise AttachFailed(why) from error

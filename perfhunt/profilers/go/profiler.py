@@ -19,6 +19,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.target.proc.namespaces import Namespace, lives_apart
 from perfhunt.target.proc.sockets import held_listening
 
 _INDEX = "/debug/pprof/"
@@ -35,6 +36,8 @@ def _pprof_address(pid: int) -> tuple[str, int] | None:
     """Where a process serves net/http/pprof, by asking each port it listens on; None when none of
     them answers.
     """
+    if lives_apart(pid, Namespace.NETWORK):  # Its addresses are others' here.
+        return None
     for listener in held_listening(pid):
         host = _LOOPBACK.get(listener.local, listener.local)
         try:
@@ -148,6 +151,7 @@ class GoProfiler(Profiler):
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    blind = "what runs in C code that is called through cgo"
     at_once = 1  # each is asked over HTTP, and answers when its time is over
 
     def available(self, pids: Sequence[int] = ()) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
-from perfhunt.profilers.go.image import HINT, Module
+from perfhunt.profilers.go.image import HINT, GoModule
+from perfhunt.target.proc.memory import WORD, ProcessMemory
 
 _KIND_AT, _NAME_AT = 23, 40  # in a descriptor
 _KIND, _STRUCT, _POINTER = 31, 25, 22  # of a kind: its bits, and two kinds
@@ -34,7 +34,7 @@ class GoStruct:
 class Structs:
     """The descriptors of one program's types."""
 
-    def __init__(self, memory: ProcessMemory, module: Module) -> None:
+    def __init__(self, memory: ProcessMemory, module: GoModule) -> None:
         self._memory = memory
         self._begin, end = module.types
         self._raw = memory.read(self._begin, min(end - self._begin, _LARGEST))
@@ -49,9 +49,9 @@ class Structs:
             found = self._raw.find(wanted)
             while found >= 0:
                 begin = found - _NAME_AT
-                if begin >= 0 and begin % WORD == 0:
-                    if self._raw[begin + _KIND_AT] & _KIND == _STRUCT:
-                        return self._struct(self._begin + begin)
+                aligned = begin >= 0 and begin % WORD == 0
+                if aligned and self._raw[begin + _KIND_AT] & _KIND == _STRUCT:
+                    return self._struct(self._begin + begin)
                 found = self._raw.find(wanted, found + 1)
             at = self._raw.find(bytes([len(text)]) + text, at + 1)
         raise AttachFailed(f"The program of pid {self._memory.pid} does not describe {name}", HINT)

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStack, offset
 from perfhunt.target.proc.files import link
+from perfhunt.target.proc.memory import WORD, ProcessMemory
 from perfhunt.target.proc.sockets import SocketTable, socket_inode
 from perfhunt.target.proc.waits import Wait
 
@@ -77,7 +77,7 @@ class GoWaits:
         queued, word = goroutines.queued, goroutines.structs.last_word
         self._element, self._channel = word(queued, "elem"), word(queued, "c")
         self._next = offset(queued, "waitlink")
-        # Where a goroutine was seen to be noted at what it waits for: one that is woken no longer is.
+        # Where a goroutine was seen to be noted at what it waits for: once woken, it is no longer.
         self._proved: set[GoStack] = set()
         self._ways: dict[GoStack, GoWait] = {}
         self._told: dict[int, _Told] = {}

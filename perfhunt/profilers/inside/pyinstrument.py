@@ -24,6 +24,7 @@ from perfhunt.model.run import Application, TargetProcess
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.inside.agent import sitecustomize
+from perfhunt.profilers.inside.enclosing import named_by_source
 from perfhunt.profilers.inside.talk import ask, with_agent
 from perfhunt.profilers.inside.tool import Sight
 from perfhunt.target.launch import ServiceCommand
@@ -159,7 +160,7 @@ def _lines(stacks: Mapping[Stack, Seconds], code: Code, n: float) -> tuple[LineU
             else _Spent(before.working + each, before.awaiting)
         )
     ranked = sorted(spent.items(), key=lambda item: -(item[1].working + item[1].awaiting))
-    return tuple(
+    return named_by_source(
         LineUse(file=file, line=line, function=name, running=each.working, awaiting=each.awaiting)
         for (file, name, line), each in ranked[:_MOST]
     )

@@ -16,6 +16,7 @@ from perfhunt.model.inside.look import InsideTool
 from perfhunt.model.profiles.readers.scalene import ScaleneError, scalene_lines
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds, Share
+from perfhunt.profilers.inside.enclosing import named_by_source
 from perfhunt.profilers.inside.interpreter import imports, python_command
 from perfhunt.profilers.inside.tool import Sight
 from perfhunt.store.files import read_json
@@ -92,4 +93,4 @@ class ScaleneProfiler:
                 missing=f"{1 - main / every:.0%} of the CPU was used by other threads than the main"
                 " one of a process, whose lines scalene cannot tell"
             )
-        return Sight(lines=lines, notes=("scalene saw main threads only",))
+        return Sight(lines=named_by_source(lines), notes=("scalene saw main threads only",))

@@ -4,7 +4,11 @@ dump, which stops them all; what runs, or is in code below Java, by /proc.
 
 from __future__ import annotations
 
+import os
 import re
+from collections import deque
+from collections.abc import Iterable
+from statistics import median
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import ThreadSample
@@ -24,7 +28,8 @@ _LIST_TAKES: Seconds = 0.006
 # The threads of a JVM that make its dumps, by the kernel's names for them.
 _DUMPING = ("VM Thread", "Attach Listener")
 _NANOSECONDS = 1e9  # per second
-_SMOOTHING = 0.2  # the weight of the last look in what one takes
+_LAST = 9  # looks whose median is what one takes
+_UNUSUAL = 2.0  # times that, beyond which it was something else
 _LOCKS = "java.util.concurrent.locks."
 _CONDITION = "ConditionObject"
 # Classes of what others complete, as the JDK and libraries call theirs.
@@ -32,6 +37,8 @@ _RESULT = re.compile(r"Future|Promise|Latch|ForkJoinTask")
 _WAKES = "VirtualThread-un"  # unparker in JDK 21, unblocker since 24
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _PAGE: Bytes = 4096
+_LINE = 256  # bytes of /proc/PID/task/TID/syscall
+_RUNNABLE = b"running"  # what that says of a thread that runs, or waits for a CPU
 
 
 class JvmLooker:
@@ -53,11 +60,12 @@ class JvmLooker:
         self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
         self._ran: dict[int, tuple[int, int]] = {}
         self._native: dict[int, bytes] = {}
+        self._calls: dict[int, int] = {}  # files that name these very threads
         self._exclusive: set[str] = set()  # classes of which somebody was seen to have one
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
         self._carried = False
         self._lists = _resident(pid) < _SMALL
-        self._takes: Seconds = 0.0
+        self._took: deque[Seconds] = deque(maxlen=_LAST)
 
     @property
     def unseen(self) -> str:
@@ -74,15 +82,14 @@ class JvmLooker:
         self._native = {tid: self._syscall(tid) for tid in self._native}
         before = self._dumping()
         said = self._socket.ask("threaddump", *(["-l"] if self._lists else []))
-        took = self._dumping() - before
-        self.cpu += took
-        self._weigh(took)
+        self._weigh(self._dumping() - before)
         try:
             threads = [each for each in self._reader.read(said) if each.stack]
         except Unreadable as error:
             raise AttachFailed(f"the dump of JVM {self._pid}: {error.message}") from error
         ours = host_tids(self._pid, self._own)
         self._own = {tid: own for own, tid in ours.items()}
+        self._forget(self._calls.keys() - self._own.keys())
         self._ran = {tid: ran for tid, ran in self._ran.items() if tid in self._own}
         self.seen += len(threads)
         self.unmatched += sum(each.nid not in ours for each in threads)
@@ -91,7 +98,8 @@ class JvmLooker:
         return [self._sample(each, ours[each.nid]) for each in threads if each.nid in ours]
 
     def close(self) -> None:
-        """Nothing is held between dumps."""
+        """Let the process go. Idempotent."""
+        self._forget(list(self._calls))
 
     def _dumping(self) -> Seconds:
         """What the threads that make dumps have run so far."""
@@ -99,12 +107,22 @@ class JvmLooker:
         return sum(int(each) for each in ran if each) / _NANOSECONDS
 
     def _weigh(self, took: Seconds) -> None:
-        """Ask for the list of locks no longer, when it stops the JVM for too long."""
-        self._takes += _SMOOTHING * (took - self._takes) if self._takes else took
-        self._lists = self._lists and self._takes <= _LIST_TAKES
+        """Count what a dump took, and ask for the list of locks no longer when that stops the JVM
+        for too long. The threads that make dumps collect garbage too: what they took once is not
+        the dump's.
+        """
+        self._took.append(took)
+        usual = median(self._took)
+        self.cpu += min(took, _UNUSUAL * usual)
+        self._lists = self._lists and usual <= _LIST_TAKES
 
     def _sample(self, thread: JavaThread, tid: int) -> ThreadSample:
-        wait = self._waited(thread) or self._kernels(thread, tid)
+        line = self._syscall(tid)
+        wait = self._waited(thread)
+        if wait is None:
+            wait = self._kernels(thread, tid, line)
+        elif line.startswith(_RUNNABLE):
+            wait = Wait(ThreadState.RUN_QUEUE)  # It was woken, and has not come to run.
         return ThreadSample(
             pid=self._pid,
             tid=tid,
@@ -148,8 +166,10 @@ class JvmLooker:
         known = lock.of.startswith(_LOCKS) and not lock.of.endswith(_CONDITION)
         return known or lock.of in self._exclusive
 
-    def _kernels(self, thread: JavaThread, tid: int) -> Wait:
-        """What a thread that runs, for all the JVM knows, does by the kernel's word."""
+    def _kernels(self, thread: JavaThread, tid: int, line: bytes) -> Wait:
+        """What a thread that runs, for all the JVM knows, does by the kernel's word: `line` is the
+        call that it is in.
+        """
         try:
             on_cpu, queued, _ = map(int, read(self._file(tid, "schedstat")).split())
         except (OSError, ValueError):
@@ -157,7 +177,6 @@ class JvmLooker:
         last = self._ran.get(tid)
         self._ran[tid] = on_cpu, queued
         if thread.native:
-            line = self._syscall(tid)
             wait, was = self._waits.wait(tid, line), self._native.get(tid)
             self._native[tid] = line
             # One that comes back from below Java waits in a futex until the dump is over.
@@ -174,9 +193,17 @@ class JvmLooker:
     def _syscall(self, tid: int) -> bytes:
         """The call that a thread is in, with its place on the stack; b"" where nobody may know."""
         try:
-            return read(self._file(tid, "syscall"))
+            if tid not in self._calls:
+                self._calls[tid] = os.open(self._file(tid, "syscall"), os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._calls[tid], _LINE, 0)
         except OSError:
+            self._forget([tid])
             return b""
+
+    def _forget(self, tids: Iterable[int]) -> None:
+        for tid in tids:
+            if tid in self._calls:
+                os.close(self._calls.pop(tid))
 
 
 def _is_of_virtual(thread: JavaThread) -> bool:

@@ -31,6 +31,7 @@ from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.namespaces import move_out, shares_files
 from perfhunt.target.proc.threads import thread_name, tids
 
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
@@ -117,12 +118,15 @@ class _Recording:
         )
 
     def _stop(self, pid: int) -> None:
-        # The JVM writes the file itself, as its own user and from its own directory.
+        # The JVM writes the file itself, as its own user, from its own directory and on its files.
         file = self._files[pid].resolve()
-        self._sockets[pid].command(f'JFR.stop name={self._name} filename="{file}"')
+        written = file if shares_files(pid) else Path(f"/tmp/{self._name}.jfr")
+        self._sockets[pid].command(f'JFR.stop name={self._name} filename="{written}"')
+        if written != file:
+            move_out(pid, written, file)
         if not file.exists():
             raise AttachFailed(
-                f"the JVM of pid {pid} could not write {file}",
+                f"the JVM of pid {pid} could not write {written}",
                 "Choose a run directory that its user may write.",
             )
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.model.profile import Frame, FrameKind
-from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.binary.elf import X86_64, Elf
+from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.proc.files import link, read
 
 _DELETED = " (deleted)"
@@ -19,7 +19,7 @@ UNNAMED = "[unknown]"  # as perf calls it
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MappedCode:
     """A piece of memory that holds code: where, of which file, and how far into it."""
 
     begin: int
@@ -57,7 +57,7 @@ class ProcessImage:
         self._edges = np.array(self._begins, np.uint64), np.array(ends, np.uint64)
         self._biases.clear()
 
-    def place(self, address: int) -> Mapping | None:
+    def place(self, address: int) -> MappedCode | None:
         """The code that an address lies in; None for what is not code."""
         index = bisect_right(self._begins, address) - 1
         if index >= 0 and address < self._mapped[index].end:
@@ -139,10 +139,10 @@ class ProcessImage:
         return _Module(elf, UnwindTables(elf)) if elf.machine == X86_64 else None
 
 
-def _code(line: str) -> Mapping | None:
+def _code(line: str) -> MappedCode | None:
     """A line of /proc/PID/maps; None for what is not code."""
     field = line.split(maxsplit=5)
     if len(field) < 5 or "x" not in field[1]:
         return None
     begin, end = (int(part, 16) for part in field[0].split("-"))
-    return Mapping(begin, end, field[5] if len(field) > 5 else "[anon]", int(field[2], 16))
+    return MappedCode(begin, end, field[5] if len(field) > 5 else "[anon]", int(field[2], 16))

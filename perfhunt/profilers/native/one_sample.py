@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.binary.tables import FRAME_POINTER
 from perfhunt.profilers.native.unwind import Registers
+from perfhunt.target.binary.tables import FRAME_POINTER
 
 _CALLS = {"x86_64": 298}  # the number of perf_event_open
 _ATTRIBUTES = struct.Struct("<IIQQQQQIIQQQQIiQIHH")

@@ -27,7 +27,7 @@ from perfhunt.profilers.child_process import STALL, ProfilerProcess, print_into
 from perfhunt.profilers.go.functions import go_calls
 from perfhunt.profilers.perf.call_graph import CallGraph, call_graph
 from perfhunt.profilers.perf.heartbeat import PerfHeartbeat, answers_pings
-from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.profilers.profiler import Capture, Profiler, own_file
 from perfhunt.target.binary.names import spelled
 from perfhunt.target.host.environment import printed
 from perfhunt.target.runtime import runtime_of
@@ -41,7 +41,7 @@ _MANY_BROKEN = 0.2  # of the samples; below it, rankings by function hardly move
 _REASONS: Mapping[str, str] = {
     "cpython": "native frames only: py-spy cannot be used",
     "node": "native frames only: the inspector was not opened",
-    "go": "Go keeps frame pointers and symbols, so perf sees its functions",
+    "go": "Go keeps frame pointers and the names of its functions",
     "jvm": "native frames only: compiled Java has no symbols for perf",
     **dict.fromkeys(("ruby", "php", "dotnet", "pypy"), "frames of the interpreter alone"),
 }
@@ -231,7 +231,7 @@ class PerfProfiler(Profiler):
 
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
-    ) -> PerfCapture:
+    ) -> Capture:
         """Start one recording of all pids, into the directory `out`; returns at once. Raises
         AttachFailed, ValueError.
         """

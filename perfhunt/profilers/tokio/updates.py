@@ -113,15 +113,15 @@ class ConsoleUpdates:
         """The tasks that kept a worker for long at a time, by where they were spawned; those that
         took the most time first.
         """
-        count, took = Counter[str](), Counter[str]()
+        count, took = Counter[str](), dict[str, Seconds]()
         for task, polls in self._polls.items():
             if task in self._tasks:
                 name = self._tasks[task].function
                 count[name] += polls.now[0] - polls.before[0]
-                took[name] += polls.now[1] - polls.before[1]
+                took[name] = took.get(name, 0.0) + polls.now[1] - polls.before[1]
         return tuple(
             LongPoll(name, seconds / count[name], count[name])
-            for name, seconds in took.most_common()
+            for name, seconds in sorted(took.items(), key=lambda each: -each[1])
             if count[name] >= _FEW and seconds / count[name] >= _LONG
         )
 
@@ -136,11 +136,11 @@ class ConsoleUpdates:
     def _take_tasks(self, parts: _Parts, is_first: bool) -> None:
         for value in parts.get(1, []):
             self._rows.take()
-            task = self._read(value)
-            place, line = self._location(task.get(6, []))
-            if self._number(task, 3) == 0:  # spawned; others are threads for what blocks
+            told = self._read(value)
+            place, line = self._location(told.get(6, []))
+            if self._number(told, 3) == 0:  # spawned; others are threads for what blocks
                 name = f"task of {_place(place, line)}"
-                self._tasks[self._id(task, 1)] = Frame(name, place, line, FrameKind.NATIVE)
+                self._tasks[self._id(told, 1)] = Frame(name, place, line, FrameKind.NATIVE)
         for value in parts.get(3, []):
             task, stats = self._entry(value)
             polled = self._read(stats.get(7, [b""])[-1])

@@ -22,7 +22,7 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import first_screen
 from perfhunt.reports.html import rows as html_rows
-from perfhunt.reports.html.compared import BeforeAfter, compared, difference
+from perfhunt.reports.html.compared import BeforeAfter, compared_part, difference
 from perfhunt.reports.html.over_time import over_time, phases_words
 from perfhunt.reports.html.page import HERE, filled, policy
 from perfhunt.reports.html.plain_words import plain
@@ -74,7 +74,14 @@ def html(run: Run, story: BeforeAfter | None = None) -> str:
     Everything that came from the target or its code is escaped.
     """
     parts = {**_heading(run, story), **_sections(run), **_pictures(run, story)}
-    return _template().render(run=run, compared=compared(story), **parts)
+    before = story.before if story is not None else None
+    return _template().render(
+        run=run,
+        compared=story is not None,
+        compared_part=compared_part(story) if story is not None else "",
+        before=before.id if before is not None else "",
+        **parts,
+    )
 
 
 def _heading(run: Run, story: BeforeAfter | None) -> dict[str, Any]:

@@ -26,8 +26,10 @@ _LOAD, _NOBITS = 1, 8  # PT_LOAD, SHT_NOBITS
 _EXECUTABLE = 1  # PF_X
 _FUNCTION, _INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
 _SYMBOL = np.dtype(
-    [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("at", "<u8")]
-    + [("size", "<u8")]
+    [
+        *(("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")),
+        *(("at", "<u8"), ("size", "<u8")),
+    ]
 )
 _LONGEST_NAME: Bytes = 4096  # of a symbol: generic code has names of kilobytes
 _BUILD_ID = struct.Struct("<III")  # the head of a note: lengths of name and content, and its kind
@@ -45,7 +47,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class CompiledFunction:
     """A function of a file: its name as people write it, and where it begins and ends."""
 
     name: str
@@ -67,7 +69,7 @@ class Elf:
         except struct.error as error:
             raise ValueError(f"{path} is cut short") from error
         self._root = root
-        self._known: dict[int, Function | None] = {}
+        self._known: dict[int, CompiledFunction | None] = {}
 
     def _read_header(self) -> None:
         if self._bytes[:6] != _LITTLE_64:
@@ -81,7 +83,7 @@ class Elf:
             _SEGMENT.unpack_from(self._bytes, segments + n * header[9]) for n in range(header[10])
         ]
         # (address, offset in the file, size in the file) of code
-        self._code = [
+        self._code: list[tuple[int, int, int]] = [
             (row[3], row[2], row[5]) for row in rows if row[0] == _LOAD and row[1] & _EXECUTABLE
         ]
         heads = [
@@ -112,13 +114,13 @@ class Elf:
                 return address + offset - begin
         return None
 
-    def function_at(self, address: int) -> Function | None:
+    def function_at(self, address: int) -> CompiledFunction | None:
         """The function that holds an address; None where nobody named one."""
         if address not in self._known:
             self._known[address] = self._function_at(address)
         return self._known[address]
 
-    def _function_at(self, address: int) -> Function | None:
+    def _function_at(self, address: int) -> CompiledFunction | None:
         symbols, strings = self._symbols
         begins: NDArray[np.uint64] = symbols["at"]
         last = int(np.searchsorted(begins, address, side="right")) - 1
@@ -135,7 +137,7 @@ class Elf:
         names = [_name_at(strings, int(at)) for at in alike["name"]]
         # The plainest of several names: `write`, not `__libc_write`.
         plain = min(names, key=lambda name: (len(name) - len(name.lstrip("_")), len(name), name))
-        return Function(spelled(plain), begin, end)
+        return CompiledFunction(spelled(plain), begin, end)
 
     @cached_property
     def _symbols(self) -> tuple[NDArray[np.void], bytes]:

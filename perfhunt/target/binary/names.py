@@ -44,7 +44,7 @@ def _demangler() -> Any:
 
 
 def _demangled(symbol: str) -> str:
-    """What the C++ runtime of this host makes of a symbol (Itanium C++ ABI, 3.4); "" for nothing."""
+    """What the C++ runtime of this host makes of a symbol (Itanium C++ ABI, 3.4); "" for none."""
     demangle = _demangler()
     if demangle is None:
         return ""

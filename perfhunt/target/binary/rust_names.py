@@ -12,7 +12,14 @@ from collections.abc import Callable
 
 _LEGACY = re.compile(r"_?_ZN(.+)17h[0-9a-f]{16}E$")
 _ESCAPES = {
-    **{"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","},
+    "SP": "@",
+    "BP": "*",
+    "RF": "&",
+    "LT": "<",
+    "GT": ">",
+    "LP": "(",
+    "RP": ")",
+    "C": ",",
 }
 _ESCAPE = re.compile(r"\$(?:(SP|BP|RF|LT|GT|LP|RP|C)|u([0-9a-f]{1,6}))\$")
 _NAMELESS = re.compile(r"\{\{.*\}\}$")  # a closure, or a shim that the compiler made

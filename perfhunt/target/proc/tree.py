@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 
-import psutil
-
 from perfhunt.target.proc.files import read
 from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import tids
@@ -19,15 +17,17 @@ _seen_as: dict[int, bytes] = {}
 
 def all_pids() -> list[int]:
     """Every process there is now, lowest pid first."""
-    return psutil.pids()
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
 def ancestors(pid: int) -> list[int]:
     """The pid itself and its parents, nearest first."""
-    try:
-        return [pid, *(parent.pid for parent in psutil.Process(pid).parents())]
-    except psutil.Error:
-        return [pid]
+    line: list[int] = []
+    while pid > 0 and pid not in line:
+        line.append(pid)
+        now = stat(pid)
+        pid = now.parent if now else 0
+    return line
 
 
 def children(pid: int) -> list[int]:

@@ -1,8 +1,8 @@
 """A service with a planted hot line, a planted leak and a planted wait: `leaky.py KIND PORT`.
 
 KIND is `serial` (one thread), `threads` (one a request) or `tasks` (asyncio). `spin` uses the CPU,
-`keep` keeps 20 kB of each request for ever, `remember` the same 64 values again and again, and of
-tasks `pause` awaits 20 ms.
+`keep` keeps 100 kB of each request for ever, `remember` the same four values again and again, and
+of tasks `pause` awaits 20 ms.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ def spin() -> int:
 
 
 def keep() -> None:
-    KEPT.append(bytearray(b"x" * 20_000))
+    KEPT.append(bytearray(b"x" * 100_000))
 
 
 def remember(total: int) -> None:
-    REMEMBERED[len(KEPT) % 4] = bytearray(b"y" * (20_000 + total % 7))
+    REMEMBERED[len(KEPT) % 4] = bytearray(b"y" * (100_000 + total % 7))
 
 
 async def pause() -> None:

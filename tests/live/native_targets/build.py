@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,3 +40,18 @@ def built(form: str) -> str:
         subprocess.run([*command, "-o", part, HERE / source], check=True, timeout=120)
         part.replace(program)
     return str(program)
+
+
+def built_with_tokio() -> str:
+    """The service on tokio, with its console in it: minutes, the first time."""
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo is not installed")
+    target = BUILT / "tokio"
+    command = ["cargo", "build", "--release", "--target-dir", str(target)]
+    flags = {**os.environ, "RUSTFLAGS": "--cfg tokio_unstable"}
+    where = BUILT / "tokio-source"
+    shutil.copytree(HERE / "tokio", where, dirs_exist_ok=True)
+    done = subprocess.run(command, cwd=where, env=flags, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"it was not built: {done.stderr.strip()[-300:]}")
+    return str(target / "release" / "tok")

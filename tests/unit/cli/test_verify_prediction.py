@@ -16,6 +16,7 @@ from perfhunt.jobs.verify.attribution import scored
 from perfhunt.jobs.verify.edit_patch import EditPatch
 from perfhunt.jobs.verify.keeping import keep
 from perfhunt.jobs.verify.request import VerifyResult
+from perfhunt.jobs.verify.verify import paged
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel
@@ -146,3 +147,24 @@ def test_a_page_that_is_rendered_again_has_the_verdict(tmp_path: Path) -> None:
 def test_a_run_without_a_verdict_is_rendered_as_it_was(tmp_path: Path) -> None:
     kept_run(tmp_path, sample_run())
     assert stored_page("last", tmp_path) == FORMATS["html"].render(sample_run())
+
+
+def test_versions_measured_side_by_side_have_a_page_of_their_verdict(tmp_path: Path) -> None:
+    judged = judged_change()
+    result = replace(
+        result_of(),
+        verdict=judged.verdict,
+        directory=tmp_path / "<b>",
+        target="<shop>",
+        attribution=judged.attribution,
+    )
+    (tmp_path / "<b>").mkdir()
+    assert paged(keep(result), tmp_path / "page.html").verdict.cautions == judged.verdict.cautions
+    page = (tmp_path / "page.html").read_text()
+    assert page == (tmp_path / "<b>" / "report.html").read_text()
+    assert ">REVERT</span>" in page and "saturated capacity" in page and str(ATOM) in page
+    assert "One round was slower than the others." in page
+    assert "<b>&lt;shop&gt;</b>" in page and "<shop>" not in page
+    assert "check of a change · &lt;b&gt;</div>" in page
+    refused = paged(result, tmp_path / "none" / "here" / "page.html")
+    assert refused.verdict.word is judged.verdict.word

@@ -130,3 +130,25 @@ def test_who_waits_for_a_result_is_in_no_lock(looker: JvmLooker) -> None:
     result = "java.util.concurrent.CompletableFuture$Signaller"
     (wait,) = waits_of(looker, result)
     assert wait is not None and wait.state is ThreadState.AWAIT
+
+
+def test_a_thread_that_was_woken_and_has_not_come_to_run_waits_for_a_cpu(
+    looker: JvmLooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the JVM it is parked still: only the kernel knows that it could go on."""
+    threads = threads_of(DUMPS[17])
+    calls = {1: b"202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffe 0x7f00\n", 2: b"running\n"}
+    monkeypatch.setattr(looker, "_syscall", calls.__getitem__)
+    asleep, woken = (looker._sample(threads["wants-l-1"], tid) for tid in calls)
+    assert (asleep.state, woken.state) == (ThreadState.LOCK, ThreadState.RUN_QUEUE)
+    assert asleep.wait_on in looker._sample(threads["held-1"], 1).holds
+
+
+def test_a_collection_beside_a_dump_is_none_of_its_cost(looker: JvmLooker) -> None:
+    looker._lists = True
+    for took in (0.004, 0.004, 0.4, 0.004):
+        looker._weigh(took)
+    assert looker.cpu == pytest.approx(0.02) and looker._lists
+    for _ in range(9):
+        looker._weigh(0.01)
+    assert not looker._lists  # a heap that has grown

@@ -22,8 +22,9 @@ class RuntimeTraits:
     """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
     requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
     threads that take over what would block the loop, which are a pool of fixed size; `parks`: a
-    thread of its loop that has no work may wait in a lock; `collector`: it collects garbage. `one_core` ends the sentence that a process uses one core, "" where its
-    threads run code on several.
+    thread of its loop that has no work may wait in a lock; `collector`: it collects garbage.
+    `one_core` ends the sentence that a process uses one core, "" where its threads run code on
+    several.
     """
 
     gil: bool = False
@@ -57,10 +58,11 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
     ),
     "jvm": RuntimeTraits(),
     "dotnet": RuntimeTraits(),
+    "native": RuntimeTraits(loop=True, parks=True, collector=False),
     "php": RuntimeTraits(one_core="PHP code of one process runs on one thread"),
     "go": RuntimeTraits(),
 }
-_NATIVE = RuntimeTraits(loop=True, parks=True, collector=False)
+_UNKNOWN = RuntimeTraits(collector=False)
 
 
 # How HotSpot's collectors name their threads, as the kernel keeps it, and its compilers theirs.
@@ -97,4 +99,4 @@ def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
     """
     if runtime == "cpython" and version.endswith(_FREE_THREADED):
         return RuntimeTraits(loop=True)
-    return _TRAITS.get(runtime, _NATIVE)
+    return _TRAITS.get(runtime, _UNKNOWN)

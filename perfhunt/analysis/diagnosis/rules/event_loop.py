@@ -75,8 +75,8 @@ def event_loop_blocked(features: Features) -> ClassScore:
         f" ({loop.state}).",
         f"That is {format_share(share)} of the latency that load added.",
         *(
-            f"A {poll.task} was polled for {poll.mean * 1e3:.3g} ms at a time ({poll.polls:,} polls):"
-            " nothing else runs on its worker meanwhile."
+            f"A {poll.task} was polled for {poll.mean * 1e3:.3g} ms at a time ({poll.polls:,}"
+            " polls): nothing else runs on its worker meanwhile."
             for poll in features.long_polls[:_NAMED]
         ),
     )
