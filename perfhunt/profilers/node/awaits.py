@@ -161,8 +161,14 @@ class Passages:
     def is_one(self, site: AwaitSite) -> bool:
         """Whether a place is only the way to another, by what was seen until now."""
         way, here = site.way, site.positions[-1]
-        own, below = self.own.get(way, Counter()), self.below.get(way, Counter())
-        inside = sum(n for at, n in below.items() if _nearest(at, own) == here)
+        own = self.own.get(way, Counter())
+        # Who called it without awaiting is on its own stack, and on none below once it was resumed.
+        inside = sum(
+            n
+            for begin in range(len(way))
+            for at, n in self.below.get(way[begin:], Counter()).items()
+            if _nearest(at, own) == here
+        )
         return inside > _MOSTLY * own[here]
 
 

@@ -104,6 +104,17 @@ def test_calls_within_an_await_of_several_lines_are_below_it() -> None:
     assert not passages.is_one(later)
 
 
+def test_who_called_without_awaiting_is_no_part_of_the_way_to_what_waits_below() -> None:
+    passages = Passages()
+    wrapper, handler = ("wrap", "/srv/app.js", 2, 3, 1), ("f", "/srv/app.js", 9, 5, 8)
+    called = await_at([wrapper, handler])
+    below = await_at([handler, ("a", "/srv/app.js", 30, 3, 29)])
+    passages.saw(called, 3)
+    passages.saw(below, 3)
+    assert passages.is_one(called)
+    assert not passages.is_one(below)
+
+
 def test_the_way_to_an_await_begins_at_the_application_whoever_called_it_first() -> None:
     server = ("emit", "node:events", 524, 28, 471)
     router = ("dispatch", "/srv/node_modules/router/index.js", 4, 1, 1)
