@@ -20,14 +20,15 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.node.inspector import Inspector, InspectorError, is_open, session_url
 from perfhunt.target.proc.threads import own_pid
 
-# The signal takes effect between two turns of the target's event loop: a door that has not opened by
-# the first of these does not; one that is open is tried to be closed until the second.
+# The signal takes effect between two turns of the target's event loop: a door that has not opened
+# by the first of these does not; one that is open is tried to be closed until the second.
 _OPENS_WITHIN: Seconds = 10.0
 _TRIES_FOR: Seconds = 60.0
 _POLL: Seconds = 0.05
+_TURN: Seconds = 0.3  # of the target's event loop, until it is told again
 _WORD: Bytes = 16  # of what the two say to each other
-# JavaScript for the target: the end of its inspector, late enough that the answer still gets out.
-_CLOSE = "setTimeout(() => process._debugEnd(), 20); 0"
+# JavaScript for the target: the end of its inspector, once the answer is on its way.
+_CLOSE = "setImmediate(() => process._debugEnd()); 0"
 
 
 class DoorGuard:
@@ -74,17 +75,18 @@ def _close(pid: int) -> bool:
 
 def main(pid: int) -> None:
     """Wait for the end of the input, and close the door of that process if it is open."""
-    print("ready", flush=True)
+    os.write(sys.stdout.fileno(), b"ready\n")  # at once: who reads does not read on
     if os.read(sys.stdin.fileno(), _WORD):
         return
-    began = time.monotonic()
+    began, told = time.monotonic(), False
     while (passed := time.monotonic() - began) < _TRIES_FOR:
         if is_open():
-            if _close(pid):
-                return
-        elif passed > _OPENS_WITHIN:
+            told = _close(pid) or told
+            time.sleep(_TURN)
+        elif told or passed > _OPENS_WITHIN:
             return
-        time.sleep(_POLL)
+        else:
+            time.sleep(_POLL)
 
 
 if __name__ == "__main__":
