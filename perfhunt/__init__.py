@@ -1,7 +1,7 @@
 """perfhunt: how much traffic a service holds before it breaks its SLO, what stops it there, and
 whether a change helped.
 
-    from perfhunt import investigate, verify, load_run
+    from perfhunt import investigate, smoke, verify, load_run
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from perfhunt.version import __version__
 
 if TYPE_CHECKING:
-    from perfhunt.api import investigate, load_run, verify
+    from perfhunt.api import investigate, load_run, smoke, verify
 
-__all__ = ["__version__", "investigate", "load_run", "verify"]
+__all__ = ["__version__", "investigate", "load_run", "smoke", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""The public API, for scripts and notebooks: `from perfhunt import investigate, verify, load_run`.
+"""The public API for scripts and notebooks, as in
+`from perfhunt import investigate, smoke, verify, load_run`.
 
 Each function does what the verb of its name does, returns the result, prints nothing, and raises
 `perfhunt.errors.PerfhuntError` (with `message`, `hint` and `exit_code`) where the verb would exit.
@@ -18,6 +19,7 @@ from os import PathLike
 from pathlib import Path
 
 from perfhunt.errors import UsageError
+from perfhunt.jobs.gate.smoke import run_smoke
 from perfhunt.jobs.investigate import run_investigation
 from perfhunt.jobs.request import InvestigateRequest, profile_policy
 from perfhunt.jobs.stored import run as stored
@@ -42,18 +44,22 @@ def investigate(
     seed: int | None = None,
     quick: bool = False,
     soak: Seconds | None = None,
+    command: Sequence[str] = (),
+    inside: Sequence[str] = (),
     profile: str = ProfilePolicy.AUTO,
     engine: str | None = None,
     trust_repository: bool = False,
     watch: EventWatcher = unwatched,
 ) -> Run:
-    """The run of one investigation of a live service: its knee, what stops it there, the SLO
+    """The run of one investigation of a service: its knee, what stops it there, the SLO
     judged. It is stored in `store` as well.
 
     The service is named by `pid` or `port` (else by the test file), the question by `file`
     (default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml, here). `budget` is seconds of
     load for the search; `quick` about a minute of it, and a bracket for the knee; `soak`
-    is how long to hold a share of the knee afterwards, to see what grows. `profile` is
+    is how long to hold a share of the knee afterwards, to see what grows. `command` starts the
+    service, which is ended with the run, and `inside` names tools that it is then started under
+    once more ("scalene", "pyinstrument", "tracemalloc", "auto"). `profile` is
     "auto", "required" or "off"; `engine` what makes the load, where it is not to be the test file's
     ("locust", "k6", "vegeta"). `trust_repository` reads a git repository that belongs to another
     user. `watch` gets every event as it happens.
@@ -65,6 +71,8 @@ def investigate(
     TargetDied, Stopped. Call it from the main thread: it listens for signals while load is on.
     """
     request = InvestigateRequest(
+        command=_words("command", command),
+        inside=_words("inside", inside),
         pid=pid,
         port=port,
         url=url,
@@ -79,6 +87,44 @@ def investigate(
         trust_repository=trust_repository,
     )
     return run_investigation(request, watch)
+
+
+def smoke(
+    *,
+    pid: int | None = None,
+    port: int | None = None,
+    url: str | None = None,
+    file: str | PathLike[str] | None = None,
+    store: str | PathLike[str] = STORE,
+    seed: int | None = None,
+    profile: str = ProfilePolicy.AUTO,
+    engine: str | None = None,
+    trust_repository: bool = False,
+    watch: EventWatcher = unwatched,
+) -> Run:
+    """The run of one smoke of a live service: the SLO judged at one low rate, for the 30 to 60 s
+    that its percentiles need, or as [smoke] of the test file asks. It is stored in `store` as well,
+    and has no knee.
+
+    Arguments are those of `investigate`; with `profile` "off" a miss is not looked into.
+
+        run = smoke(port=8000)
+        print(run.verdict, [f"{j.objective.name}: {j.note}" for j in run.judged])
+
+    Raises PerfhuntError, as `investigate` does. Call it from the main thread.
+    """
+    request = InvestigateRequest(
+        pid=pid,
+        port=port,
+        url=url,
+        file=_path(file),
+        store=Path(store),
+        seed=seed,
+        profile=profile_policy(profile),
+        engine=engine,
+        trust_repository=trust_repository,
+    )
+    return run_smoke(request, watch)
 
 
 def verify(

@@ -52,6 +52,7 @@ from perfhunt.model.trial import (
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.safety.stays import require_cleared
 from perfhunt.store.rundir import RunDirectory, keep_run
+from perfhunt.target.code.sources import SourceTexts, sources
 
 KEPT = "What was measured until then is kept: perfhunt report last"
 ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
@@ -126,6 +127,7 @@ class Lab:
     run: Run | None = None
     place: Path | None = None
     publish: Callable[[Run, Path], Run] = lambda run, _: run
+    texts: SourceTexts = sources
     behind: bool = False  # whether the store has refused something that was measured
 
     @property

@@ -41,6 +41,13 @@ def folder_of(nodeid: str) -> str:
     return "/".join(PurePosixPath(nodeid.partition("::")[0]).parts[:2])
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """What stands for a value in a test's id: for bytes the name of the argument, which pytest
+    numbers. Bytes may hold the second they were made in, and then no two processes have the test.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     spent = SPENT[folder_of(report.nodeid)]
     spent.seconds += report.duration

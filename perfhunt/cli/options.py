@@ -150,6 +150,14 @@ ProfileOption = Annotated[
 AttributionOption = Annotated[
     str, typer.Option("--profile", help="auto; off: no attribution to functions.")
 ]
+ExecPrefixOption = Annotated[
+    str,
+    typer.Option(
+        "--exec-prefix",
+        metavar="COMMAND",
+        help="Look at it where it lives, by way of `ssh HOST`, `kubectl exec -i POD --`, ...",
+    ),
+]
 OpenTargetOption = Annotated[
     bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")
 ]
@@ -159,6 +167,15 @@ WarmUpOption = Annotated[
 SoakOption = Annotated[
     str | None,
     typer.Option("--soak", help="Then hold a share of the knee so long, to see what grows: 30m."),
+]
+InsideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="TOOL",
+        help="With -- COMMAND: afterwards start it again under scalene, pyinstrument or tracemalloc"
+        " (auto: what fits the finding), for lines, calls and memory.",
+    ),
 ]
 ResumeOption = Annotated[
     str | None,
@@ -264,6 +281,10 @@ AfterArgument = Annotated[str, typer.Argument(metavar="B", help="The run after."
 ComparedPageOption = Annotated[
     Path | None,
     typer.Option("--html", help="Write the report of B beside A (one HTML file) here."),
+]
+VerdictPageOption = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write the page of the verdict (one HTML file) here."),
 ]
 DifferenceOption = Annotated[
     Path | None,

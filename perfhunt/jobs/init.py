@@ -27,7 +27,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Bytes
 from perfhunt.store.files import LARGEST, first_bytes, regular_bytes, write_atomic
 from perfhunt.store.init_file import init_text, next_command
-from perfhunt.target.address import local_url
+from perfhunt.target.address import beside, local_url
 from perfhunt.target.find import find_target
 
 
@@ -94,9 +94,16 @@ def run_init(request: InitRequest) -> Initialised:
         options = " and ".join(f"--from-{kind}" for kind in recorded)
         raise UsageError(f"{options} are both given", "Traffic is read from one of them.")
     _check_place(request.output)
-    target = None
-    if not recorded or request.pid is not None or request.port is not None:
-        target = find_target(one_service("init", request.pid, request.port))
+    if recorded and request.pid is None and request.port is None:
+        return _initialised(request, recorded, None)
+    named = one_service("init", request.pid, request.port)
+    with beside(named, needed=False) as entered:
+        return _initialised(request, recorded, find_target(named).noted(entered))
+
+
+def _initialised(
+    request: InitRequest, recorded: Mapping[RecordedAs, str], target: TargetProcess | None
+) -> Initialised:
     service = _places(target, request.port)
     traffic = None
     for kind, source in recorded.items():

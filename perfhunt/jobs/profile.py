@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,21 +17,26 @@ from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.change.git.kept import CodeState, code_state
+from perfhunt.jobs.launched.service import launched
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import one_service
+from perfhunt.jobs.request import one_service, require_one_target, words_of
 from perfhunt.jobs.setup import blank_run, surroundings, with_doubt
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.inside.look import StartedService
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import ProfilePolicy, SpanName
 from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
+from perfhunt.profilers.remote.link import FarHost
+from perfhunt.profilers.remote.probes import FarProbes
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
-from perfhunt.target.address import local_url
-from perfhunt.target.code.sources import sources
+from perfhunt.target.address import beside, local_url
+from perfhunt.target.code.sources import SourceTexts, sources
 from perfhunt.target.find import find_target
+from perfhunt.version import __version__
 
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
@@ -49,20 +55,54 @@ _PER_SECOND = Caution(
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """Which service, by pid or by port, and for how many seconds."""
+    """Which service, by pid, by port or by the command that starts it, and for how many seconds;
+    with `exec_prefix` one that is looked at by way of that command.
+    """
 
+    command: tuple[str, ...] = ()
     pid: int | None = None
     port: int | None = None
     seconds: int = 20
     open_target: bool = False
     store: Path = Path(".perfhunt")
     trust_repository: bool = False
+    exec_prefix: str = ""
 
 
 def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
-    service = one_service("profile", request.pid, request.port)
-    target = find_target(service)
+    require_one_target(request.command, request.pid, request.port)
+    if request.command:
+        with launched(request.command, "") as service:
+            return _profiled(request, service.target, service.started)
+    named = one_service("profile", request.pid, request.port)
+    if request.exec_prefix:
+        with FarHost(words_of("--exec-prefix", request.exec_prefix)) as far:
+            return _profiled_there(request, far)
+    with beside(named, needed=False) as entered:
+        return _profiled(request, find_target(named).noted(entered))
+
+
+def _profiled_there(request: ProfileRequest, far: FarHost) -> Run:
+    there = far.target(request.pid, request.port)
+    target = there.target.noted(f"it was looked at by way of {far.prefix}")
+    around = replace(far.environment(), perfhunt=__version__)
+    question = Question(target=Target(there.url), traffic=(), slo=Slo(()))
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
+    directory, began = RunDirectory.create(request.store, start), time.monotonic()
+    with closing(FarProbes(far, there, ProfilePolicy.REQUIRED)) as probes:
+        span = span_of(probes, request.seconds)
+        run = diagnosed(start, span, target, probes.sources)
+    again = f"perfhunt doctor --pid {target.root} --exec-prefix {shlex.quote(request.exec_prefix)}"
+    run = replace(run, seconds=time.monotonic() - began, next_step=f"What is seen there: {again}")
+    run, place = keep_run(directory, run)
+    return publish(run, place, None) if place is not None else run
+
+
+def _profiled(
+    request: ProfileRequest, target: TargetProcess, started: StartedService | None = None
+) -> Run:
     url = local_url(target) if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
@@ -70,6 +110,7 @@ def run_profile(request: ProfileRequest) -> Run:
     around = surroundings(target, code, mark_of(request.store))
     target = with_doubt(target, code)
     start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
+    start = replace(start, launched=started)
     directory = RunDirectory.create(request.store, start)
     began = time.monotonic()
     span = look(target, directory.path / "profiles", request.seconds, request.open_target)
@@ -88,24 +129,31 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
     """One span of the live target: on-CPU stacks, instants and states together, per second."""
     policy = ProfilePolicy.REQUIRED
     with closing(LiveProbes(target, directory, time.monotonic, policy, opened)) as probes:
-        probes.open()
-        probes.resources()
-        with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:
-            time.sleep(seconds)
-        used = probes.resources()
-        return Span(
-            1.0,
-            profile=attached.profile,
-            instants=attached.instants,
-            states=attached.states,
-            resources=used,
-            peers=attached.peers,
-            losses=attached.losses,
-        )
+        return span_of(probes, seconds)
 
 
-def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
-    """The run with what the span shows: ranked functions, the class of bottleneck, no knee."""
+def span_of(probes: LiveProbes | FarProbes, seconds: int) -> Span:
+    """One span of whatever these probes look at."""
+    probes.open()
+    probes.resources()
+    with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:
+        time.sleep(seconds)
+    used = probes.resources()
+    return Span(
+        1.0,
+        profile=attached.profile,
+        instants=attached.instants,
+        states=attached.states,
+        resources=used,
+        peers=attached.peers,
+        losses=attached.losses,
+    )
+
+
+def diagnosed(start: Run, span: Span, target: TargetProcess, texts: SourceTexts = sources) -> Run:
+    """The run with what the span shows: ranked functions, the class of bottleneck, no knee. `texts`
+    gives those of the target's files.
+    """
     evidence = Evidence(
         knee=span,
         runtime=target.runtime,
@@ -113,7 +161,7 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         cpu_limit=target.cpu_limit,
         application=target.application,
     )
-    evidence = replace(evidence, sources=sources(target, files_of(evidence)))
+    evidence = replace(evidence, sources=texts(target, files_of(evidence)))
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
     run = replace(
@@ -123,8 +171,10 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         peers={SpanName.KNEE: span.peers} if span.peers is not None else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
     )
+    again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+    if start.launched is not None:  # it has ended when this is read
+        again = "perfhunt investigate -- COMMAND, with a test file"
     if is_idle(span):
-        again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
         return replace(
             run,
             cautions=(_IDLE, *loss_cautions(span)),
@@ -135,7 +185,5 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
         cautions=(_PER_SECOND, *loss_cautions(span)),
-        next_step=(
-            f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
-        ),
+        next_step=again,
     )

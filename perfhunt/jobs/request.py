@@ -38,6 +38,26 @@ def one_service(verb: str, pid: int | None, port: int | None) -> ProcessSelector
     return ProcessSelector(pid=pid, port=port)
 
 
+def require_one_target(
+    command: Sequence[str], pid: int | None, port: int | None, inside: Sequence[str] = ()
+) -> None:
+    """Raises UsageError for a command beside a service that runs already, and for tools that need
+    a command where there is none.
+    """
+    if command and (pid is not None or port is not None):
+        option = "--pid" if pid is not None else "--port"
+        raise UsageError(
+            f"{option} is of a service that runs already; after -- comes a command that starts one",
+            "Give one of them. Where the command is to listen: in the test file, or with --url.",
+        )
+    if inside and not command:
+        raise UsageError(
+            f"--with {inside[0]} needs a service that is started under it: nothing can bring it"
+            " into one that runs",
+            f"Give its command: perfhunt investigate --with {inside[0]} -- COMMAND",
+        )
+
+
 def duration_of(option: str, text: str) -> Seconds:
     """Seconds of an option's value such as "5m". Raises UsageError, naming the option."""
     try:
@@ -73,8 +93,12 @@ def require_within(option: str, number: int, low: int, high: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class InvestigateRequest:
-    """What to investigate, and how; the rest is in the test file."""
+    """What to investigate, and how; the rest is in the test file. `command` starts the service;
+    `inside` are the tools that it is then started under once more.
+    """
 
+    command: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
     pid: int | None = None
     port: int | None = None
     url: str | None = None
@@ -95,3 +119,4 @@ class InvestigateRequest:
     trust_repository: bool = False
     soak: Seconds | None = None
     engine: str | None = None  # None: the test file's
+    exec_prefix: str = ""  # by way of which the target is looked at; "": it is here

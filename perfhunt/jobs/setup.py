@@ -7,16 +7,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perfhunt.change.git.kept import CodeState, code_state
+from perfhunt.change.git.kept import CodeState, code_state, prune_kept
 from perfhunt.change.git.program import version as git_version
-from perfhunt.errors import UsageError
+from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time, require_within
+from perfhunt.jobs.request import (
+    Confirm,
+    InvestigateRequest,
+    require_time,
+    require_within,
+    words_of,
+)
 from perfhunt.lab import Lab
 from perfhunt.load.engines import ENGINES
 from perfhunt.load.programs.facts import FACTS, NOT_DRIVEN, require_program, version_of
@@ -32,15 +38,19 @@ from perfhunt.model.testfile.engine_keys import engine_problems, evenly
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.model.units import format_duration
 from perfhunt.profilers.probes import LiveProbes
+from perfhunt.profilers.remote.link import FarHost
+from perfhunt.profilers.remote.probes import FarProbes
 from perfhunt.profilers.table import versions
 from perfhunt.safety.guard import Clearance, Consent, clear
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store.digest_key import FORGOTTEN, mark_of
+from perfhunt.store.ledger import snapshots
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
-from perfhunt.target.address import locate
+from perfhunt.target.address import beside, locate
+from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target, is_aimed_at
 from perfhunt.target.host.environment import environment
 from perfhunt.target.resources.prior_activity import prior_activity
@@ -78,6 +88,74 @@ def with_engine(question: Question, name: str) -> Question:
     for _, what, instead in engine_problems(asked):
         raise UsageError(f"--engine {name}: {what}", f"In the test file: {instead}.")
     return evenly(asked)
+
+
+@contextmanager
+def aimed(
+    request: InvestigateRequest, question: Question
+) -> Iterator[tuple[Question, TargetProcess]]:
+    """The question aimed at the live target, and the target; the block stands in the network that
+    load comes to it in. Raises TargetNotFound, UsageError.
+    """
+    if request.exec_prefix:
+        yield _aimed_there(request, question)
+        return
+    given = request.pid is not None or request.port is not None
+    selector = question.target.process
+    if given:
+        selector = ProcessSelector(pid=request.pid, port=request.port)
+    question = aim(question, request.url or "")
+    url = question.target.url if request.url or not given else ""
+    with beside(selector, url) as entered:
+        if entered:
+            _refuse_at_home(request, question, entered)
+        question, target = target_of(request, question)
+        yield question, target.noted(entered)
+
+
+def _aimed_there(request: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
+    """The same of a target that is looked at by way of a command: load goes from here to a url."""
+    question = aim(question, request.url or "")
+    named = question.target.process
+    pid, port = request.pid or named.pid, request.port or named.port
+    if not question.target.url or pid is port is None:
+        raise UsageError(
+            "--exec-prefix needs a process to look at there, and the url that it has from here",
+            "Give both: --pid PID --url http://HOST:PORT",
+        )
+    with far_host(request) as far:
+        target = far.target(pid, port).target.noted(f"it was looked at by way of {far.prefix}")
+    return question, replace(target, git_root="")
+
+
+def far_host(request: InvestigateRequest) -> FarHost:
+    """Where the target lives. Raises AttachFailed, with the way out."""
+    return FarHost(words_of("--exec-prefix", request.exec_prefix))
+
+
+def _far_probes(
+    request: InvestigateRequest, target: TargetProcess, held: ExitStack
+) -> FarProbes | None:
+    """The probes of a target that does not live here; None for one that does."""
+    if not request.exec_prefix:
+        return None
+    far = held.enter_context(far_host(request))
+    return FarProbes(far, far.target(target.root, None), request.profile)
+
+
+def _refuse_at_home(request: InvestigateRequest, question: Question, entered: str) -> None:
+    """Raises UsageError for what is only to be had from our own network."""
+    what, instead = "", ""
+    if question.safety.killswitch.url:
+        what = f"the killswitch's url {question.safety.killswitch.url}"
+        instead = "Name a file instead: killswitch = { file = ... } in [safety]"
+    if request.bind:
+        what, instead = "load workers of other hosts (--bind)", "Leave --bind out"
+    if what:
+        raise UsageError(
+            f"{entered}; {what} cannot be reached from there",
+            f"{instead}; or say where the service is published: --url http://HOST:PORT",
+        )
 
 
 def target_of(request: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
@@ -136,7 +214,8 @@ def workbench(
         locked = target_lock(cleared.addresses, cleared.port, holder, path=cleared.path)
         held.enter_context(locked)
         stop = held.enter_context(stopping(question, switch)).stop
-        if not request.allow_busy:
+        far = _far_probes(request, target, held)
+        if not request.allow_busy and far is None:
             refuse_foreign(prior_activity(target))
         engine = ENGINES[question.engine](
             run_id,
@@ -150,12 +229,14 @@ def workbench(
         if code.doubt:
             watch(Noted(code.doubt))
         described = with_doubt(target, code)
-        now = surroundings(target, code, mark_of(request.store))
+        now = surroundings(target, code, mark_of(request.store), far)
         if question.engine in FACTS:
             tools = {**now.tools, question.engine: version_of(question.engine)}
             now = replace(now, tools=tools)
         start = blank_run(run_id, kind, stamp, question, now, described)
-        lab = _lab(request, engine, start, target, stop, watch)
+        lab = _lab(request, engine, start, target, stop, watch, far)
+        with suppress(StoreError):  # a run that cannot be read may need any of them
+            prune_kept(request.store, lambda: snapshots(request.store), time.time())
         if request.bind:
             watch(Noted(_who_is_awaited(request)))
         try:
@@ -190,17 +271,15 @@ def _lab(
     target: TargetProcess,
     stop: Callable[[], str],
     watch: EventWatcher,
+    far: FarProbes | None,
 ) -> Lab:
     directory = RunDirectory.create(request.store, start)
+    profiles = directory.path / "profiles"
+    here = LiveProbes(target, profiles, time.monotonic, request.profile, request.open_target)
     return Lab(
         engine=engine,
-        probes=LiveProbes(
-            target,
-            directory.path / "profiles",
-            time.monotonic,
-            request.profile,
-            request.open_target,
-        ),
+        probes=far or here,
+        texts=sources if far is None else far.sources,
         directory=directory,
         start=start,
         clock=time.monotonic,
@@ -210,10 +289,17 @@ def _lab(
     )
 
 
-def surroundings(target: TargetProcess, code: CodeState, mark: Mark = FORGOTTEN) -> Environment:
-    """The environment of a run whose code is in this state; `mark` stands for what its store does
-    not keep.
+def surroundings(
+    target: TargetProcess,
+    code: CodeState,
+    mark: Mark = FORGOTTEN,
+    far: FarProbes | None = None,
+) -> Environment:
+    """The environment of a run whose code is in this state, where the target lives; `mark` stands
+    for what its store does not keep.
     """
+    if far is not None:
+        return replace(far.far.environment(), perfhunt=__version__)
     now = environment(target, versions(), mark)
     git = git_version()
     return replace(
@@ -228,7 +314,7 @@ def surroundings(target: TargetProcess, code: CodeState, mark: Mark = FORGOTTEN)
 
 def with_doubt(target: TargetProcess, code: CodeState) -> TargetProcess:
     """The target, with a note when the state of its code was not read."""
-    return replace(target, notes=(*target.notes, code.doubt)) if code.doubt else target
+    return target.noted(code.doubt)
 
 
 def blank_run(

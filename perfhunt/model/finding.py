@@ -126,6 +126,10 @@ class WhatIf:
     at_least: bool = False
     binding: str = ""
 
+    def moves(self, knee: PerSecond) -> bool:
+        """Whether the knee, now at that rate, is expected to move."""
+        return self.at_least or self.rate > knee
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from perfhunt.model.units import Seconds, Share
+
+# What captures on a host without numpy (`profilers.remote`) needs the nouns alone.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    SAMPLE: np.dtype[Any]
 
 # The route of requests that no arrival is the cause of: those of greenlets that a task of a
 # locustfile left behind, and those of a user's own.
@@ -36,22 +41,29 @@ class RequestOutcome(IntEnum):
     NOT_CLEARED = 11  # would have gone where load was not cleared for: no connection was made
 
 
-# One arrival in the raw file of a trial. `due` is seconds from the trial's start; `lag` = actual
-# send - due; `service` = done - actual send; response = lag + service. CUT and SHED hold the time
-# known so far. `wait` is the part of `lag` spent waiting for a free connection or user because too
-# much was in flight: the service's doing, not the generator's.
-SAMPLE = np.dtype(
-    [
-        ("due", "<f8"),
-        ("lag", "<f4"),
-        ("service", "<f4"),
-        ("bytes", "<u4"),
-        ("status", "<u2"),
-        ("endpoint", "<u2"),
-        ("outcome", "u1"),
-        ("wait", "<f4"),
-    ]
-)
+# One arrival in the raw file of a trial: the fields of `SAMPLE`. `due` is seconds from the trial's
+# start; `lag` = actual send - due; `service` = done - actual send; response = lag + service. CUT
+# and SHED hold the time known so far. `wait` is the part of `lag` spent waiting for a free
+# connection or user because too much was in flight: the service's doing, not the generator's.
+_FIELDS = [
+    ("due", "<f8"),
+    ("lag", "<f4"),
+    ("service", "<f4"),
+    ("bytes", "<u4"),
+    ("status", "<u2"),
+    ("endpoint", "<u2"),
+    ("outcome", "u1"),
+    ("wait", "<f4"),
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`SAMPLE`, made when it is first asked for."""
+    if name != "SAMPLE":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import numpy as np
+
+    return globals().setdefault(name, np.dtype(_FIELDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,8 @@ class Latency:
 
 def summarise(values: NDArray[np.floating[Any]], censored: int = 0) -> Latency:
     """Exact percentiles (nearest rank) of latencies in seconds; shape (n,)."""
+    import numpy as np
+
     ordered = np.sort(values)
     p50, p90, p95, p99 = percentiles(ordered, (0.5, 0.9, 0.95, 0.99))
     return Latency(
@@ -109,13 +123,15 @@ def nearest_rank(n: int, share: Share) -> int:
     """Index of the nearest-rank percentile in n sorted values (Hyndman & Fan 1996, definition
     1).
     """
-    return min(n - 1, max(0, int(np.ceil(share * n - 1e-9)) - 1))
+    return min(n - 1, max(0, math.ceil(share * n - 1e-9) - 1))
 
 
 def percentiles(
     values: Sequence[float] | NDArray[np.floating[Any]], shares: Sequence[Share]
 ) -> tuple[Seconds | None, ...]:
     """Nearest-rank percentiles at each share; None each when there are no values."""
+    import numpy as np
+
     if not len(values):
         return tuple(None for _ in shares)
     ordered = np.sort(np.asarray(values))

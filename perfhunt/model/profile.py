@@ -40,6 +40,14 @@ class ProfileMode(StrEnum):
     UNKNOWN = "unknown"  # a file of others, which does not say
 
 
+# What a sample of each is of, as the end of a phrase: two counts of samples may be of two kinds.
+_SAMPLED: Mapping[ProfileMode, str] = {
+    ProfileMode.CPU: " of threads on a CPU",
+    ProfileMode.GIL: " of the GIL's holder",
+    ProfileMode.WALL: " of all threads, running and waiting",
+}
+
+
 class ProfilePolicy(StrEnum):
     """How much a run depends on its profiles."""
 
@@ -117,16 +125,35 @@ def regrouped(
     return weights
 
 
+def counted(total: float, mode: ProfileMode, unit: str = "samples") -> str:
+    """So many samples, with what they are of; in another unit, that unit."""
+    noun = unit.removesuffix("s") if total == 1 else unit
+    return f"{total:,.0f} {noun}{_SAMPLED.get(mode, '')}"
+
+
 @dataclass(frozen=True, slots=True)
 class LockWait:
     """Threads that waited to enter a lock: with which stack, how many on average, `n` waits. `of`
-    is the kind: `lock`, or `pool` where several may have it at once.
+    is the kind: `lock`, or `pool` where several may have it at once. Of the kind `gc`, every thread
+    stood still for the collector: `threads` is the share of the time, parted among the stacks that
+    took the memory, and `n` the pauses.
     """
 
     stack: Stack
     of: str
     threads: float
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongPoll:
+    """Tasks of an event loop that kept a thread of it to themselves: which, the mean time of a poll
+    of theirs, and how many polls that is of.
+    """
+
+    task: str
+    mean: Seconds
+    polls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +183,22 @@ class Profile:
     raw: str = ""  # file name of the tool's own output within the run
     # What a tool that knows them saw of locks; in `raw` only, not in run.json.
     lock_waits: tuple[LockWait, ...] = ()
+    long_polls: tuple[LongPoll, ...] = ()
 
     @property
     def total(self) -> float:
         """Sum of all weights."""
         return sum(self.stacks.values())
+
+    @property
+    def mostly_lost(self) -> bool:
+        """Whether more samples were lost than kept: those are then some kinds of code, not all."""
+        return self.errors + self.dropped > self.total
+
+    @property
+    def counted(self) -> str:
+        """How much there is, and of what kind: `29 samples of the GIL's holder`."""
+        return counted(self.total, self.mode, self.unit)
 
     @property
     def mean_threads(self) -> float | None:
@@ -215,6 +253,7 @@ class Profile:
             late=self.late + other.late,
             notes=self.notes + other.notes,
             lock_waits=self.lock_waits + other.lock_waits,
+            long_polls=self.long_polls + other.long_polls,
         )
 
 

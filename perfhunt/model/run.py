@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, Waterfall
+from perfhunt.model.inside.look import InsideLook, StartedService
 from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
@@ -103,7 +104,7 @@ class Application:
     `modules` are import names that are the application though installed among libraries, for the
     command names them as what is served; `entry` those of the distribution that the command itself
     belongs to. `launchers` are scripts that an installer wrote; `libraries` paths of what was
-    installed elsewhere than among the libraries.
+    installed elsewhere than among the libraries, or crates that were linked in, as `tokio::`.
     """
 
     modules: tuple[str, ...] = ()
@@ -135,6 +136,10 @@ class TargetProcess:
     # What a reader of the numbers should know about how it was found; sentences.
     notes: tuple[str, ...] = ()
     application: Application = Application()
+
+    def noted(self, note: str) -> TargetProcess:
+        """The same with one more note; "" is none."""
+        return replace(self, notes=(*self.notes, note)) if note else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,8 @@ class Run:
     environment: Environment
     target: TargetProcess | None
     verdict: Judgement
+    launched: StartedService | None = None  # None: it ran already
+    inside: tuple[InsideLook, ...] = ()  # in spans of their own, after all trials
     judged: tuple[Judged, ...] = ()
     judged_at: PerSecond | None = None
     knee: Knee | NoKnee = _NOT_SEARCHED

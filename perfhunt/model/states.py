@@ -31,7 +31,7 @@ class ThreadState(StrEnum):
     LOOP = "loop"  # a task is ready, and waits for the event loop to come to it
 
 
-# Of tasks alone: the kernel knows threads.
+# Never the kernel's word: of tasks, and of threads whose runtime tells.
 OF_TASKS = frozenset({ThreadState.AWAIT, ThreadState.LOOP})
 
 

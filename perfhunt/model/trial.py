@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from perfhunt.model.latency import Latency, RouteFailure, TaskTime
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds, Share
+
+if TYPE_CHECKING:  # As in `latency`.
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Phase(StrEnum):
@@ -62,6 +65,8 @@ _ARRIVALS, _MIX, _FEED = 1, 2, 3  # independent random streams of one seed
 
 
 def _stream(seed: int, stream: int) -> np.random.Generator:
+    import numpy as np
+
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, stream])))
 
 
@@ -74,6 +79,8 @@ def arrivals(
     same seed at another rate is the same pattern, stretched (common random numbers). `uniform`:
     evenly spaced, first at 0. Raises ValueError otherwise.
     """
+    import numpy as np
+
     if law == "uniform":
         # The comparison guards against the last one landing on `duration` by rounding.
         due = np.arange(int(np.ceil(rate * duration)), dtype=np.float64) / rate
@@ -89,16 +96,16 @@ def arrivals(
 
 
 def mix(seed: int, n: int, weights: Sequence[float]) -> NDArray[np.uint16]:
-    """Which endpoint each of n arrivals asks for: indices into `weights`, drawn in proportion to
-    them; shape (n,).
-    """
+    """Indices into `weights` of what each of n arrivals asks for, in proportion; shape (n,)."""
+    import numpy as np
+
     share = np.asarray(weights, dtype=np.float64)
     return _stream(seed, _MIX).choice(len(share), size=n, p=share / share.sum()).astype(np.uint16)
 
 
 def feed_rows(seed: int, n: int, rows: int) -> NDArray[np.uint32]:
     """Which feed row fills each of n arrivals: uniform with replacement; shape (n,)."""
-    return _stream(seed, _FEED).integers(0, rows, size=n, dtype=np.uint32)
+    return _stream(seed, _FEED).integers(0, rows, size=n, dtype="uint32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,9 +388,7 @@ class Disturbance:
 
 def served_at(history: Sequence[Trial]) -> list[float]:
     """Requests served when each trial ended, since the first began."""
-    sent = np.array([trial.achieved * trial.seconds for trial in history])
-    ends: list[float] = np.cumsum(sent).tolist()
-    return ends
+    return list(accumulate(trial.achieved * trial.seconds for trial in history))
 
 
 def steady_trials(history: Sequence[Trial]) -> list[Trial]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import TargetProcess
+from perfhunt.profilers.perf.advice import other_profiler
 from perfhunt.profilers.profiler import LookerMaker, Profiler
 from perfhunt.profilers.table import PROFILERS, looker_maker
 
@@ -34,7 +35,7 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
     """
     reasons: list[str] = []
     chosen, mode = None, ProfileMode.CPU
-    for profiler in _candidates(target.runtime):
+    for profiler in _candidates(target):
         if profiler.opens and not opened:
             reasons.append(f"{profiler.name} is not used unless allowed, since it {profiler.opens}")
             continue
@@ -45,12 +46,15 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
         chosen = profiler
         reasons.append(f"{profiler.name}, {mode}: {because}")
         break
+    if advice := other_profiler(target.runtime, target.workers[0]):
+        reasons.append(advice)
     looks = looker_maker(target.runtime, opened)
     return AttachPlan(chosen, mode, looks, tuple(reasons))
 
 
-def _candidates(runtime: str) -> list[Profiler]:
-    """Those that can sample a runtime, best first: one that knows it alone before one for all."""
-    knowing = [profiler for profiler in PROFILERS.values() if runtime in profiler.runtimes]
-    seeing = [profiler for profiler in PROFILERS.values() if _ANY_PROCESS in profiler.runtimes]
+def _candidates(target: TargetProcess) -> list[Profiler]:
+    """Those that can sample a target, best first: one that knows it alone before one for all."""
+    as_any = replace(target, runtime=_ANY_PROCESS)
+    knowing = [profiler for profiler in PROFILERS.values() if profiler.is_for(target)]
+    seeing = [profiler for profiler in PROFILERS.values() if profiler.is_for(as_any)]
     return sorted(knowing or seeing, key=lambda profiler: len(profiler.runtimes))

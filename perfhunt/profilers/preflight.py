@@ -24,16 +24,10 @@ from perfhunt.profilers.table import PROFILERS, looker_maker
 from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.environment import package_version
-from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.process import stat
-from perfhunt.target.proc.threads import has_own_pids, is_held, own_pid, tracer
+from perfhunt.target.host.standing import standing
 
 _TRIED_FOR, _TRIED_HZ = 1, 50  # seconds and samples per second: enough to see that there are some
 _CONNECTS: Seconds = 2.0
-# A worker younger than this, in a service that is so many times older and has had time to boot, has
-# taken another's place lately.
-_YOUNG: Seconds = 60.0
-_OLDER, _BOOT = 2.0, 10.0
 
 
 def checks(
@@ -51,11 +45,8 @@ def checks(
             *_looks(target),
             _plan(target),
             *(ok("target", note) for note in target.notes),
-            _runs(target),
-            _waits(target),
-            *_stay(target),
+            *standing(target),
         ]
-        made += _container(target)
     if question is not None and question.target.url:
         made.append(reachable(question.target.url))
     return tuple(made)
@@ -82,7 +73,7 @@ def _profilers(target: TargetProcess | None) -> Iterator[Check]:
     left out.
     """
     for profiler in PROFILERS.values():
-        if target is not None and target.runtime not in profiler.runtimes:
+        if target is not None and not profiler.is_for(target):
             continue
         why = profiler.available()
         if why:
@@ -114,10 +105,8 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
         except AttachFailed as error:
             return warn(profiler.name, error.message, error.hint)
     attached = f"{profiler.name} {profile.version} attached to pid {pid}"
-    return ok(
-        profiler.name,
-        f"{attached} for {_TRIED_FOR} s ({profile.total:g} samples){_terms(profiler)}",
-    )
+    seen = f"{attached} for {_TRIED_FOR} s ({profile.counted})"
+    return ok(profiler.name, seen + _terms(profiler))
 
 
 def _terms(profiler: Profiler) -> str:
@@ -143,7 +132,7 @@ def _limits(target: TargetProcess | None, question: Question | None) -> Iterator
 
 def _one_profiler_for(target: TargetProcess) -> Iterator[Check]:
     """A check that fails when no profiler can sample the target; nothing when one can."""
-    fitting = [tool for tool in PROFILERS.values() if target.runtime in tool.runtimes]
+    fitting = [tool for tool in PROFILERS.values() if tool.is_for(target)]
     if any(not tool.available() for tool in fitting):
         return
     names = ", ".join(tool.name for tool in fitting) or "none is known"
@@ -153,18 +142,6 @@ def _one_profiler_for(target: TargetProcess) -> Iterator[Check]:
         f"no profiler here can sample {runtime} (would do: {names})",
         "The knee is still found; thread states still say where time goes.",
     )
-
-
-def _runs(target: TargetProcess) -> Check:
-    """Whether nobody holds a worker of the target stopped."""
-    name, stopped = "target runs", [pid for pid in target.workers if is_held(pid)]
-    if not stopped:
-        workers = len(target.workers)
-        return ok(name, f"pid {target.root} and its {workers} working process(es) run")
-    holder = tracer(stopped[0])
-    by = f" by pid {holder}, which traces it" if holder else ""
-    mend = f"kill -TERM {holder}" if holder else f"kill -CONT {stopped[0]}"
-    return fail(name, f"pid {stopped[0]} is stopped{by}", mend)
 
 
 def _looks(target: TargetProcess) -> Iterator[Check]:
@@ -192,55 +169,6 @@ def _looks(target: TargetProcess) -> Iterator[Check]:
         yield warn(name, f"{why}; {read_how}{blind}", "Threads are seen all the same.")
     else:
         yield ok(name, f"{read_how}{blind}")
-
-
-def _waits(target: TargetProcess) -> Check:
-    """Whether the kernel says what the threads of every worker wait for."""
-    name, closed = "thread waits", []
-    for pid in target.workers:
-        try:
-            read(f"/proc/{pid}/task/{pid}/syscall")
-        except PermissionError:
-            closed.append(pid)
-        except OSError:
-            continue  # It ended, which `_stay` tells.
-    if not closed:
-        return ok(name, "what the threads wait for may be read")
-    return warn(
-        name,
-        f"what threads wait for may not be read of {len(closed)} of {len(target.workers)} working"
-        f" processes (pid {closed[0]}): a profile will tell CPU and run queue only",
-        f"sudo perfhunt doctor --pid {target.root}",
-    )
-
-
-def _stay(target: TargetProcess) -> Iterator[Check]:
-    """A warning for a service whose workers are being replaced; nothing where they stay."""
-    alive = [seen for pid in target.workers if (seen := stat(pid)) is not None]
-    root = stat(target.root)
-    if root is None:
-        return
-    since_boot = float(text("/proc/uptime").split()[0])
-    youngest = min((since_boot - worker.started for worker in alive), default=0.0)
-    age = since_boot - root.started
-    if len(alive) < len(target.workers) or (youngest < _YOUNG and age > _OLDER * youngest + _BOOT):
-        yield warn(
-            "workers stay",
-            f"workers are replaced while the service runs (the youngest is {youngest:.0f} s old,"
-            f" the service {age:.0f} s): each is profiled only while it lives",
-            "Measure without a limit of requests per worker and without reload; else expect a"
-            " caution that says how much was missed.",
-        )
-
-
-def _container(target: TargetProcess) -> Iterator[Check]:
-    """How threads are told apart where the target has a pid namespace of its own."""
-    if pids := [pid for pid in target.workers if has_own_pids(pid)]:
-        yield ok(
-            "thread numbers",
-            f"pid {pids[0]} is pid {own_pid(pids[0])} in its container: threads are matched by both"
-            " numbers",
-        )
 
 
 def reachable(url: str) -> Check:

@@ -24,7 +24,9 @@ from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.profiler import AccountedCapture, LookerMaker, Profiler
 from perfhunt.profilers.state_sampler import StateSampler
+from perfhunt.profilers.table import looker_maker
 from perfhunt.target.host.interference import InterferenceMonitor
+from perfhunt.target.proc.namespaces import reaching
 from perfhunt.target.resources.monitor import ResourceMonitor
 
 IDLE: Seconds = 1.5  # of the target without load: a dozen instants
@@ -35,6 +37,7 @@ _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 # The names, in a trial, of what looks at the target beside profilers.
 THREAD_STATES, PEERS, SNAPSHOTS = "thread states", "peers", "thread snapshots"
 _Given = TypeVar("_Given")
+_ALLOW = "Allow the one that does, which opens a door into the target: --open-target."
 _NOT_HERE = "perfhunt doctor --pid PID says what is missing."
 
 
@@ -173,7 +176,8 @@ class LiveProbes:
         ).__enter__()
         self.peers = PeerWatch(self._target.root, self._clock, self.sampler.waited_on)
         self.peers.open()
-        self._plan = choose(self._target, opened=self._opened)
+        with reaching(self._target.root):
+            self._plan = choose(self._target, opened=self._opened)
         if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",
@@ -243,16 +247,19 @@ class LiveProbes:
             self._lose(EvidenceKind.ON_CPU, "; ".join(self._plan.reasons) or "no profiler fits")
             return None
         out = self._directory / name
-        return self._result(
-            EvidenceKind.ON_CPU,
-            lambda: FollowingCapture(profiler, self._workers, seconds, RATE_HZ, mode, out),
-        )
+        with reaching(self._target.root):  # and all that is started for it
+            return self._result(
+                EvidenceKind.ON_CPU,
+                lambda: FollowingCapture(profiler, self._workers, seconds, RATE_HZ, mode, out),
+            )
 
     def take_instants(self, seconds: Seconds) -> AccountedCapture[Instants] | None:
         """A series of instants, started; None when the plan has none, which is a loss."""
         make = self._plan.looks
         if make is None:
-            self._lose(EvidenceKind.WAITS, "no tool here reads the stacks of waiting threads")
+            why = "no tool here reads the stacks of waiting threads"
+            allowed = looker_maker(self._target.runtime, opened=True) is not None
+            self._lose(EvidenceKind.WAITS, why, _ALLOW if allowed else _NOT_HERE)
             return None
         return self._result(EvidenceKind.WAITS, lambda: self._instants(seconds, make))
 
@@ -294,4 +301,5 @@ class LiveProbes:
 
     def _instants(self, seconds: Seconds, make: LookerMaker) -> InstantsCapture:
         workers, root = self._target.workers, self._target.root
-        return InstantsCapture(workers, seconds, self._clock, make=make, root=root)
+        with reaching(root):
+            return InstantsCapture(workers, seconds, self._clock, make=make, root=root)

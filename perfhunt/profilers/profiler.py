@@ -67,6 +67,10 @@ class Profiler(Protocol):
         """Its installed version; "" when it is absent, or is a part of the target."""
         return ""
 
+    def is_for(self, target: TargetProcess) -> bool:
+        """Whether it serves a target: by its runtime, where no more is asked of it."""
+        return target.runtime in self.runtimes
+
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here (and on `pids`, as far as it can tell), with the command that
         mends it; "" when it can.

@@ -8,18 +8,24 @@ from types import MappingProxyType
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.looks import CpythonLooker, several_interpreters
 from perfhunt.profilers.cpython.sampler import CpythonSampler
+from perfhunt.profilers.go.looks import go_looker
 from perfhunt.profilers.go.profiler import GoProfiler
+from perfhunt.profilers.jvm.looks import JvmLooker
 from perfhunt.profilers.jvm.profiler import JvmProfiler
+from perfhunt.profilers.native.looker import NativeLooker
+from perfhunt.profilers.node.looks import node_looker
 from perfhunt.profilers.node.profiler import NodeProfiler
 from perfhunt.profilers.perf.profiler import PerfProfiler
 from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
 from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
+from perfhunt.profilers.tokio.profiler import TokioProfiler
 
 _ALL: tuple[Profiler, ...] = (
     PySpyProfiler(several_interpreters),
     CpythonSampler(),
     PerfProfiler(),
+    TokioProfiler(),
     NodeProfiler(),
     GoProfiler(),
     JvmProfiler(),
@@ -42,9 +48,25 @@ def cpython_looker(pid: int) -> tuple[Looker, str]:
         return DumpLooker(pid), f"{failed.message}: {used}"
 
 
+def jvm_looker(pid: int) -> tuple[Looker, str]:
+    """Its own thread dumps. Raises AttachFailed."""
+    return JvmLooker(pid), ""
+
+
+def native_looker(pid: int) -> tuple[Looker, str]:
+    """Registers and copies of stacks. Raises AttachFailed."""
+    return NativeLooker(pid), ""
+
+
 # Whether a door may be opened into the target; then as above.
-_LOOKERS: Mapping[str, Callable[[bool], LookerMaker]] = MappingProxyType(
-    {"cpython": lambda _: cpython_looker}
+_LOOKERS: Mapping[str, Callable[[bool], LookerMaker | None]] = MappingProxyType(
+    {
+        "cpython": lambda _: cpython_looker,
+        "go": lambda _: go_looker,
+        "jvm": lambda _: jvm_looker,
+        "native": lambda _: native_looker,
+        "node": lambda opened: node_looker if opened else None,
+    }
 )
 
 

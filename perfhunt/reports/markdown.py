@@ -16,6 +16,7 @@ from perfhunt.model.text.escaping import Markdown, cell, code
 from perfhunt.model.text.escaping import markdown as _text
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.inside import beside, inside_lines
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.waterfall_words import every_part, remarks, totals_words
 from perfhunt.reports.requests.failures import error_texts, failed_requests, generator_notes
@@ -66,6 +67,7 @@ def markdown(run: Run) -> str:
         suspects,
         _reason,
         _waterfall,
+        _inside,
         _trust,
         _trials,
         _foot,
@@ -184,6 +186,9 @@ def suspects(run: Run) -> str:
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             text += f"\n{_text(leaves_words(finding))}\n"
+    for finding in run.findings[:SUSPECTS]:
+        if inside := beside(run, finding):
+            text += f"\n{_text(f'{finding.function}: ' + '; '.join(inside))}\n"
     what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         about = "" if what_if.at_least else "about "
@@ -239,6 +244,11 @@ def _waterfall(run: Run) -> str:
     notes = _text(" ".join(remarks(waterfall)))
     title = f"Where the added latency went: {_text(totals_words(waterfall, run))}"
     return f"### {title}\n\n{listed}\n{notes}\n"
+
+
+def _inside(run: Run) -> str:
+    lines = "".join(f"- {_text(line)}\n" for line in inside_lines(run))
+    return f"### Seen from inside\n\n{lines}" if lines else ""
 
 
 def _trust(run: Run) -> str:

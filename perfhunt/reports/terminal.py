@@ -20,6 +20,7 @@ from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import terminal as escaped
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import format_duration, format_rate
+from perfhunt.reports.inside import beside, brief_lines, inside_lines
 from perfhunt.reports.peers import peer_line, peers_that_matter
 from perfhunt.reports.pictures.waterfall_words import largest, totals_words
 from perfhunt.reports.requests.failures import error_texts, failed_where_it_holds
@@ -105,6 +106,7 @@ def terminal(run: Run, screen: Screen = Screen()) -> str:
         _reason(run, screen),
         _waterfall(run, screen),
         _trust(run, screen),
+        _inside(run, screen),
     )
     last = _next(run, screen)
     shown = _fitting(run, sections, screen, len(last))
@@ -116,8 +118,8 @@ def terminal(run: Run, screen: Screen = Screen()) -> str:
 
 # Sections by worth, as indices of the order in which they are shown, and how many of them are
 # always shown: verdict, knee, suspects (without a knee, first why requests failed), reason, SLO,
-# trust, waterfall.
-_WORTH, _WITHOUT_KNEE, _ALWAYS = (0, 2, 4, 3, 5, 1, 7, 6), (0, 2, 3, 4, 5, 1, 7, 6), 3
+# trust, what was seen from inside, waterfall.
+_WORTH, _WITHOUT_KNEE, _ALWAYS = (0, 2, 4, 3, 5, 1, 7, 8, 6), (0, 2, 3, 4, 5, 1, 7, 8, 6), 3
 
 
 def _fitting(
@@ -227,6 +229,9 @@ def _suspects(run: Run, screen: Screen) -> list[str]:
     for finding in findings:
         if finding.leaves and not screen.small:
             lines += _wrapped(leaves_words(finding), "  ", screen)
+    for finding in findings:
+        if inside := beside(run, finding):
+            lines += _wrapped(f"{finding.function}: {'; '.join(inside)}", "  ", screen)
     what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
@@ -287,6 +292,12 @@ def _waterfall(run: Run, screen: Screen) -> list[str]:
     for number, (_, name) in zip(numbers, parts, strict=True):
         lines += _wrapped(name, f"  {number.ljust(room)}  ", screen)
     return [*lines, *(_wrapped(waterfall.differs, "  ", screen) if waterfall.differs else [])]
+
+
+def _inside(run: Run, screen: Screen) -> list[str]:
+    lines = inside_lines(run) if screen.lines is None else brief_lines(run)
+    wrapped = [row for line in lines for row in _wrapped(line, "          ", screen)]
+    return [f"inside    {wrapped[0].lstrip()}", *wrapped[1:]] if wrapped else []
 
 
 def _trust(run: Run, screen: Screen) -> list[str]:

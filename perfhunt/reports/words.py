@@ -233,7 +233,7 @@ def ms_column(intervals: Sequence[Interval], *, signed: bool = False) -> list[st
 
 def place(finding: Finding, short: bool = False) -> str:
     """`shop/pricing.py:71`; `short`: without the directories. Empty when the file is unknown."""
-    file = PurePosixPath(finding.file).name if short else _relative(finding.file)
+    file = PurePosixPath(finding.file).name if short else file_words(finding.file)
     return f"{file}:{finding.line}" if finding.file and finding.line else file
 
 
@@ -251,7 +251,7 @@ def leaves_words(finding: Finding) -> str:
     return f"{finding.function} calls again and again: {', '.join(shown)}{others}"
 
 
-def _relative(file: str) -> str:
+def file_words(file: str) -> str:
     """The path below the last directory that holds code of others, else its last three parts."""
     packaged = path_in_packages(file)
     if packaged:

@@ -135,6 +135,15 @@ def history(root: Path, *, kind: str = "", limit: int = 50) -> tuple[LedgerRow, 
     return tuple(islice((row for row in rows if kind in ("", row.kind)), limit))
 
 
+def snapshots(root: Path) -> frozenset[str]:
+    """The snapshots of uncommitted work that runs name. Raises StoreError when a run cannot be
+    read: it may name one.
+    """
+    return frozenset(
+        read_outline(entry.path).environment.git_snapshot for entry in list_runs(root)
+    ) - {""}
+
+
 def _row(root: Path, entry: Entry) -> LedgerRow:
     path = str(entry.path.relative_to(root))
     try:

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import StoreError
 from perfhunt.model.text.escaping import json_text
-from perfhunt.store.files import cannot_write, read_json, write_atomic
+from perfhunt.store.files import PARTIAL, cannot_write, make_directory, read_json, write_atomic
 
 MARKER = "owner.json"
 LOCK = "owner.lock"
+UNPACKING = ".unpack-"  # how the name of a directory begins that a pack is read into
+# Directories that are out of sight until they are whole.
+_MAKING = re.compile(rf"\{UNPACKING}[0-9a-f]+|\..+\{PARTIAL}")
 _OURS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -33,6 +39,30 @@ class RunWriter:
 
 
 NOBODY = RunWriter("")
+
+
+@contextmanager
+def making(runs: Path) -> Iterator[None]:
+    """While a directory is made out of sight in `runs`, which is made if need be. What others left
+    half made goes first: whoever is making one holds a lock on `runs`, which the kernel lets go of
+    however they end. Raises StoreError.
+    """
+    make_directory(runs)
+    try:
+        there = os.open(runs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise cannot_write(runs, error) from error
+    try:
+        with suppress(OSError):  # somebody is making one, or the file system has no locks
+            fcntl.flock(there, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for name in os.listdir(runs):
+                if _MAKING.fullmatch(name):
+                    shutil.rmtree(runs / name, ignore_errors=True)
+        with suppress(OSError):
+            fcntl.flock(there, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(there)
 
 
 def hold(directory: Path) -> IO[bytes]:

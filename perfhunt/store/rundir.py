@@ -43,7 +43,16 @@ from perfhunt.store.files import (
     sync_directory,
     write_atomic,
 )
-from perfhunt.store.owner import LOCK, MARKER, RunWriter, hold, is_held, owner_of, write_owner
+from perfhunt.store.owner import (
+    LOCK,
+    MARKER,
+    RunWriter,
+    hold,
+    is_held,
+    making,
+    owner_of,
+    write_owner,
+)
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run
 
 EVENTS_FILE = "events.jsonl"
@@ -85,15 +94,16 @@ class RunDirectory:
         # Out of sight until it is locked and readable: nobody else finds half a directory.
         path = final.with_name(f".{final.name}")
         open_store(root)
-        make_directory(path / "trials")
-        directory = cls(path, RunWriter(run.started), hold(path))
-        write_owner(path, directory._owner)
-        directory.begin(run)
-        _reserve(path / RESERVE)
-        try:
-            os.rename(path, final)
-        except OSError as error:
-            raise cannot_write(final, error) from error
+        with making(final.parent):
+            make_directory(path / "trials")
+            directory = cls(path, RunWriter(run.started), hold(path))
+            write_owner(path, directory._owner)
+            directory.begin(run)
+            _reserve(path / RESERVE)
+            try:
+                os.rename(path, final)
+            except OSError as error:
+                raise cannot_write(final, error) from error
         directory.path = final
         return directory
 

@@ -45,6 +45,7 @@ from perfhunt.model.run import Application, Began, Noted, Run
 from perfhunt.model.text.error_words import refused_by_the_system
 from perfhunt.model.trial import FITTED_PHASES, Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
+from perfhunt.stories.inside_looks import LookInside, seen_inside
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
 from perfhunt.stories.source_texts import with_sources
 
@@ -85,8 +86,9 @@ class Options:
     warm_up: bool = False
     # An interrupted run of the same question, whose search is gone on with.
     resume: Run | None = None
-    # How long to hold a share of the knee afterwards; None: not at all.
-    soak: Seconds | None = None
+    soak: Seconds | None = None  # how long to hold a share of the knee afterwards
+    # Once all else is measured: looks from inside, at a share of the rate that was held.
+    inside: LookInside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ def _investigated(question: Question, lab: Lab, options: Options) -> Run:
     diagnosis = explain(lab, floor, climb, held, options=options)
     if above := hold_above(question, lab, climb, held, diagnosis):
         diagnosis = explain(lab, floor, climb, held, above, options)
+    if options.inside is not None:
+        diagnosis = seen_inside(lab, held.rate, diagnosis, options.inside)
     return lab.finish(
         floor=floor.trial,
         climb=climb,
@@ -369,7 +373,7 @@ def explain(
         paths={step.name: step.path for step in lab.start.question.steps},
     )
     if target is not None:
-        evidence = with_sources(evidence, target, climb)
+        evidence = with_sources(evidence, target, climb, lab.texts)
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 

@@ -1,4 +1,4 @@
-"""The service asked for half a minute at a low rate, for every change: is the SLO still met there?
+"""The service asked at a low rate for 30 to 60 s, for every change: is the SLO still met there?
 
 one step -> judged -> (missed: held at that rate, profiled, diagnosed) -> Run
 """
@@ -16,6 +16,7 @@ from perfhunt.analysis.gate.smoke import (
     asked_of,
     broken_by,
     judge_smoke,
+    length_words,
     requests_needed,
     smoke_step,
 )
@@ -54,7 +55,8 @@ def _smoked(question: Question, lab: Lab, profile: bool) -> Run:
     lab.open(question)
     step = smoke_step(question)
     asked = asked_of(question.slo, step.rate)
-    lab.notify(Began("smoke", f"the SLO at {format_rate(step.rate)}", step.duration))
+    sentence = f"the SLO at {format_rate(step.rate)} {length_words(question, step)}"
+    lab.notify(Began("smoke", sentence, step.duration))
     trial = lab.try_quiet_step(step)
     ordered = ordered_responses(lab, trial, question.ramp.timeout)
     judged = judge_smoke(question.slo, asked.judged, trial, ordered)

@@ -12,23 +12,27 @@ from perfhunt.analysis.knee.answers.failures import TURNED_AWAY
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.run import TargetProcess
 from perfhunt.target.code.imported import imported
-from perfhunt.target.code.sources import sources
+from perfhunt.target.code.sources import SourceTexts, sources
 
 # Beyond it uvicorn answers 503 (https://www.uvicorn.org/settings/#resource-limits).
 _REFUSING = frozenset({"--limit-concurrency"})
 
 
-def with_sources(evidence: Evidence, target: TargetProcess, climb: SearchResult) -> Evidence:
+def with_sources(
+    evidence: Evidence, target: TargetProcess, climb: SearchResult, texts: SourceTexts = sources
+) -> Evidence:
     """The evidence with the texts of the files that were met; where requests are turned away, of
-    those that they import, too: who does that is read there.
+    those that they import, too, where its files are ours to read: who does that is read there.
     """
     met = files_of(evidence)
-    evidence = replace(evidence, sources=sources(target, met))
+    evidence = replace(evidence, sources=texts(target, met))
     failures = failures_there(evidence, climb)
     if failures is None or failures.status not in TURNED_AWAY:
         return evidence
     unread = dict.fromkeys(file for file in met - {*evidence.sources} if os.path.isabs(file))
-    others = imported(target, evidence.sources, application_files(evidence))
+    others: dict[str, str | None] = {}
+    if texts is sources:
+        others |= imported(target, evidence.sources, application_files(evidence))
     words = [word.partition("=")[0] for p in target.processes for word in p.cmdline]
     return replace(
         evidence,

@@ -4,19 +4,78 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, TargetProcess
 from perfhunt.model.text.socket_url import PREFIX, socket_url
 from perfhunt.model.units import Seconds
-from perfhunt.target.find import find_target, in_other_network
+from perfhunt.target.find import find_target
+from perfhunt.target.proc.namespaces import Namespace, in_network_of, lives_apart, shares_files
 from perfhunt.target.proc.sock_diag import ipv6_only_ports
+from perfhunt.target.proc.sockets import listening
+from perfhunt.target.selection import selected
 
 # A socket bound to every address of the host is reached over the loopback one.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 _ANSWER: Seconds = 1.0  # a service of this host that speaks HTTP says so in less
+
+
+@contextmanager
+def beside(selector: ProcessSelector, url: str = "", *, needed: bool = True) -> Iterator[str]:
+    """The block stands in the network namespace of the process that a selector means, where that
+    is another than ours and load for `url` ("": the process's own) comes to it only there: its
+    127.0.0.1 is then ours. Gives that as a sentence, "" where nothing was entered.
+
+    Raises TargetNotFound, also where it may not be entered and `needed` says that it must.
+    """
+    with ExitStack() as stack:
+        yield _entered(selector, url, stack, needed)
+
+
+def _entered(selector: ProcessSelector, url: str, stack: ExitStack, needed: bool) -> str:
+    if selector == ProcessSelector() and not _is_loopback(url):
+        return ""
+    pid = selected(selector, url or None)
+    if not lives_apart(pid, Namespace.NETWORK) or (url and not _is_only_there(url, pid)):
+        return ""
+    try:
+        stack.enter_context(in_network_of(pid))
+    except OSError as error:
+        if not needed:
+            return ""
+        raise TargetNotFound(
+            f"pid {pid} lives in a network namespace of its own, which may not be entered"
+            f" ({error.strerror}): its 127.0.0.1 is not ours",
+            f"Enter it: sudo nsenter --net=/proc/{pid}/ns/net perfhunt ...; or say where the"
+            " service is published: --url http://HOST:PORT",
+        ) from None
+    return (
+        f"pid {pid} lives in a network namespace of its own, which perfhunt entered: load and"
+        " probes come from within it, not by the way that its port is published"
+    )
+
+
+def _is_only_there(url: str, pid: int) -> bool:
+    """Whether a url leads to a port of 127.0.0.1 that is listened on in the network of a process,
+    and not in ours.
+    """
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    ours, theirs = ({row.local_port for row in listening(at)} for at in (os.getpid(), pid))
+    return _is_loopback(url) and port in theirs - ours
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def locate(selector: ProcessSelector, url: str = "") -> tuple[TargetProcess, str]:
@@ -43,7 +102,7 @@ def target_url(target: TargetProcess) -> str:
         )
     if not any(listener.port for listener in target.listeners):
         return _socket_of(target)
-    if in_other_network(target.workers[0]):
+    if lives_apart(target.workers[0], Namespace.NETWORK):
         port = target.listeners[0].port
         raise TargetNotFound(
             f"pid {target.root} listens on port {port} of another network namespace, which is not"
@@ -69,10 +128,11 @@ def target_url(target: TargetProcess) -> str:
 
 def _socket_of(target: TargetProcess) -> str:
     """The url of the only unix socket, or of the only one of several that answers HTTP."""
-    paths = [listener.path for listener in target.listeners]
+    paths = [_path_here(target, listener.path) for listener in target.listeners]
     if not any(map(os.path.exists, paths)):
         raise TargetNotFound(
-            f"pid {target.root} listens on the unix socket {paths[0]}, and there is none here",
+            f"pid {target.root} listens on the unix socket {target.listeners[0].path}, and there is"
+            " none here",
             "If it is a container's, say where it is mounted: --url unix:/PATH",
         )
     answering = paths if len(paths) == 1 else [path for path in paths if _speaks_http(path)]
@@ -85,6 +145,13 @@ def _socket_of(target: TargetProcess) -> str:
     )
 
 
+def _path_here(target: TargetProcess, path: str) -> str:
+    """By which path we come to a socket that the target has at `path`: through its root, where it
+    has one of its own.
+    """
+    return path if shares_files(target.root) else f"/proc/{target.root}/root{path}"
+
+
 def local_url(target: TargetProcess, port: int | None = None) -> str:
     """The url of a port of the target (its serving one unless said), or of its unix socket, on this
     host. Asks nobody.
@@ -92,7 +159,7 @@ def local_url(target: TargetProcess, port: int | None = None) -> str:
     first = target.listeners[0]
     shared = [at for at in target.listeners if at.port == (port or first.port)]
     if shared and shared[0].path:
-        return socket_url(first.path)
+        return socket_url(_path_here(target, first.path))
     return _url_of(shared) if shared else f"http://127.0.0.1:{port}"
 
 

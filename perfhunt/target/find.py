@@ -17,6 +17,7 @@ from perfhunt.target.code.application import application_of
 from perfhunt.target.listeners import is_at, listeners, unix_listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.namespaces import Namespace, lives_apart, shares_files
 from perfhunt.target.proc.process import cmdline, status_field, uid
 from perfhunt.target.proc.sockets import held_inodes, held_listening, listening, unix_listening
 from perfhunt.target.proc.tree import ancestors, branch_of, descendants
@@ -82,7 +83,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         cpu_limit_source=cpu_source,
         memory_limit=memory,
         memory_limit_source=memory_source,
-        git_root=_git_root(lead.cwd) if _same_files(lead.pid) else "",
+        git_root=_git_root(lead.cwd) if shares_files(lead.pid) else "",
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
         application=application_of(processes),
     )
@@ -239,33 +240,17 @@ def _listening_elsewhere(pid: int) -> str:
     )
 
 
-def _same_files(pid: int) -> bool:
-    """Whether the paths of a process mean the same to us: not those of a container with a root of
-    its own.
-    """
-    ours = link(os.getpid(), "ns/mnt")
-    return link(pid, "root") in ("/", "") and link(pid, "ns/mnt") in (ours, "")
-
-
 def _namespace_notes(pid: int) -> list[str]:
     notes = []
     names = status_field(pid, "NSpid").split()
     if len(names) > 1:
         notes.append(f"pid {pid} is pid {names[-1]} inside its container")
-    if in_other_network(pid):
+    if lives_apart(pid, Namespace.NETWORK):
         notes.append(
             f"pid {pid} listens in another network namespace;"
             " load must use an address that is published from it"
         )
     return notes
-
-
-def in_other_network(pid: int) -> bool:
-    """Whether a process lives in another network namespace than we do, so that its 127.0.0.1 is not
-    ours.
-    """
-    theirs = link(pid, "ns/net")
-    return bool(theirs) and theirs != link(os.getpid(), "ns/net")
 
 
 def _url_notes(served: Sequence[Listener], url: str | None) -> list[str]:

@@ -25,12 +25,12 @@ from perfhunt.target.proc.files import tail as end_of_file
 # Generous: only a command that will never listen waits so long.
 READY_WITHIN: Seconds = 30.0
 _PREPARED_WITHIN: Seconds = 600.0  # a build or an installation, not a service
-_GRACE: Seconds = 3.0  # after SIGTERM; a service without clients has nothing to finish
+GRACE: Seconds = 3.0  # after SIGTERM; a service without clients has nothing to finish
 _GONE_WITHIN: Seconds = 1.0  # until the kernel has closed the port of a process that was killed
 _CONNECTS: Seconds = 0.5
 # A server that takes a request and is silent for so long is up: it may wait for its first client to
 # load what it needs.
-_SILENT: Seconds = 10.0
+SILENT: Seconds = 10.0
 _POLL: Seconds = 0.02
 _TAIL = 600  # bytes of the log shown when it would not start
 
@@ -134,7 +134,8 @@ def launch(command: ServiceCommand, port: int, log: Path) -> Launched:
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as sink:
+        log.unlink(missing_ok=True)
+        with log.open("ab") as sink:  # so that it can be cut short while it is written
             process = spawn(
                 _with_port(command.words, port),
                 sink,
@@ -166,7 +167,7 @@ def answers(service: Launched, patience: Seconds) -> bool:
         probe.settimeout(_CONNECTS)
         if probe.connect_ex(("127.0.0.1", service.port)) != 0:
             return False
-        probe.settimeout(min(patience, _SILENT))
+        probe.settimeout(min(patience, SILENT))
         with suppress(OSError):
             probe.sendall(b"HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             probe.recv(1)
@@ -177,7 +178,7 @@ def healthy(path: str) -> Ready:
     """Ready when `GET path` is answered with 200: for services that know it themselves."""
 
     def ready(service: Launched, patience: Seconds) -> bool:
-        within = min(patience, _SILENT)
+        within = min(patience, SILENT)
         try:
             with closing(http.client.HTTPConnection("127.0.0.1", service.port, within)) as link:
                 link.request("GET", path)
@@ -231,11 +232,11 @@ def check_alive(service: Launched) -> None:
         )
 
 
-def end(service: Launched) -> None:
-    """End the service and everything that it started: asked first, then killed. Its port is closed
-    when this returns. Idempotent.
+def end(service: Launched, grace: Seconds = GRACE) -> None:
+    """End the service and everything that it started: asked first, and killed after `grace`. Its
+    port is closed when this returns. Idempotent.
     """
-    service.process.end(_GRACE)
+    service.process.end(grace)
     until = time.monotonic() + _GONE_WITHIN
     while _accepts(service.port) and time.monotonic() < until:
         time.sleep(_POLL)

@@ -39,13 +39,14 @@ def listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
     return tuple(made)
 
 
-def holders_of_port(port: int, pids: Iterable[int]) -> tuple[int, ...]:
-    """Which of some processes hold a listening socket on a port. Processes whose descriptors are
-    unreadable are left out.
+def holders_of_port(port: int, pids: Iterable[int], within: int = 0) -> tuple[int, ...]:
+    """Which of some processes hold a listening socket on a port of our network namespace, or of
+    that which the pid `within` lives in. Processes whose descriptors are unreadable are left out.
     """
     holders: list[int] = []
-    inodes = {row.inode for row in listening(os.getpid()) if row.local_port == port}
-    for pid in pids:
+    rows = listening(within or os.getpid())
+    inodes = {row.inode for row in rows if row.local_port == port}
+    for pid in pids if inodes else ():
         try:
             own = held_inodes(pid)
         except PermissionError:

@@ -21,6 +21,9 @@ _INTERPRETER = re.compile(r"python[\d.]*[a-z]*(?:-dbg)?")  # as distributions na
 _LIBPYTHON = re.compile(r"libpython\d\.\d+[a-z]*\.so[\d.]*")
 _REPLACED = " (deleted)"  # what the kernel adds to the path of a file that is there no more
 _RUBY = re.compile(r"(?:lib)?ruby[\d.-]*(?:\.so[\d.]*)?")
+# The command, FPM, and the module of another server.
+_PHP = re.compile(r"php(?:-fpm|-cgi)?[\d.]*|(?:lib|mod_)php[\d.]*\.so[\d.]*")
+_NUMBERS = re.compile(r"\d+\.\d+\.\d+[\w.-]*")
 _GO_MAGIC = b"\xff Go buildinf:"
 # A server is named at the front of a command line; behind that come options, paths and data.
 _FIRST_WORDS = 12
@@ -78,8 +81,9 @@ _PREFORK = (
 
 
 def runtime_of(pid: int) -> tuple[str, str]:
-    """Runtime (cpython, pypy, ruby, node, jvm, go, native) and its version ("" when it cannot be
-    told) of a live process. The version of a CPython without a GIL ends in `t`, as its ABI's does.
+    """Runtime (cpython, pypy, ruby, php, dotnet, node, jvm, go, native) and its version ("" when it
+    cannot be told) of a live process. The version of a CPython without a GIL ends in `t`, as its
+    ABI's does.
     """
     exe = _program(pid)
     name = Path(exe).name
@@ -97,6 +101,13 @@ def runtime_of(pid: int) -> tuple[str, str]:
     ruby = next((path for path in [exe, *mapped] if _RUBY.fullmatch(Path(path).name)), "")
     if ruby:
         return "ruby", _search(pid, ruby, rb"ruby (\d+\.\d+\.\d+)")
+    php = next((path for path in [exe, *mapped] if _PHP.fullmatch(Path(path).name)), "")
+    if php:
+        return "php", _search(pid, php, rb"PHP/(\d+\.\d+\.\d+)")
+    core = next((path for path in mapped if Path(path).name == "libcoreclr.so"), "")
+    if core or name == "dotnet":
+        version = _NUMBERS.fullmatch(Path(core).parent.name)
+        return "dotnet", version[0] if version else ""
     jvm = next((path for path in mapped if Path(path).name == "libjvm.so"), "")
     if jvm or name == "java":
         return "jvm", _java_version(pid, jvm or exe)

@@ -107,7 +107,24 @@ def _by_port(port: int) -> int:
             f"something listens on port {port}, but it belongs to another user",
             "Run as that user, or with sudo",
         )
-    raise TargetNotFound(f"nothing listens on port {port}", "List what does: ss -ltnp")
+    return _in_a_container(port)
+
+
+def _in_a_container(port: int) -> int:
+    """Who listens on a port in the only other network namespace where somebody does."""
+    pids, tops = all_pids(), list[int]()
+    for pid in {network: pid for pid in pids if (network := link(pid, "ns/net"))}.values():
+        if holders := holders_of_port(port, pids, within=pid):
+            tops += _topmost(holders)[:1]
+    if len(tops) == 1:
+        return tops[0]
+    if not tops:
+        raise TargetNotFound(f"nothing listens on port {port}", "List what does: ss -ltnp")
+    listed = ", ".join(map(str, sorted(tops)))
+    raise TargetNotFound(
+        f"port {port} is listened on in {len(tops)} other network namespaces, by pids {listed}",
+        f"Pick one: --pid {min(tops)}",
+    )
 
 
 def _by_path(path: str) -> int:

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "perfhunt"
 SERVICE = PACKAGE / "demo" / "service"  # a program of its own, with its own import root
 LOAD_CHILD = PACKAGE / "load" / "child"
+# Runs in a process of the user's, which it must not end: what it catches, it reports there.
+IN_A_SERVICE = PACKAGE / "profilers" / "inside" / "agent" / "sitecustomize.py"
 
 
 @cache

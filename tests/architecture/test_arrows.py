@@ -50,19 +50,25 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),
     "cli": (("view", "verbs"),),
     "cli/verbs": (("stored",), ("gate",)),
-    "jobs": (("stored", "ci", "verify", "gate"), ("bench",), ("profiles",)),
+    "jobs": (("stored", "ci", "verify", "gate"), ("bench",), ("profiles",), ("launched",)),
     "load": (("trust", "programs", "child"),),
     "load/child": (
         ("bounds", "http", "users"),
         ("bounds", "http", "programs"),
         ("bounds", "fleet"),
     ),
-    "model": (("text", "traffic", "verdict", "document", "profiles", "testfile", "recorded"),),
+    "model": (
+        ("text", "traffic", "inside", "verdict", "document", "profiles", "testfile", "recorded"),
+    ),
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
-    "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
+    "profilers": (
+        ("go", "perf", "tokio"),
+        ("cpython", "remote"),
+        *((name,) for name in ("py_spy", "native", "node", "jvm", "inside")),
+    ),
     "reports": (("requests", "pictures", "html", "ci"),),
-    "target": (("proc", "code", "resources", "host"),),
+    "target": (("proc", "binary", "code", "resources", "host"),),
 }
 
 PROGRAMS = {  # each has its own import root

@@ -23,6 +23,8 @@ ALLOWED = {
     "store/init_file.py": "a file of the package",
     "reports/pictures/svg.py": "a file of the package",
     "profilers/cpython/target.py": "a file of the package",
+    "profilers/remote/program.py": "files of the package",
+    "profilers/node/door.py": "a file of the package",
     "load/child/host.py": "numbers of the kernel",
     "load/child/http/inspecting.py": "unpacks up to a bound",
     "load/child/http/tls.py": "what is to be sent",

@@ -26,6 +26,7 @@ MAY: dict[tuple[str, str], str] = {
     ("model/traffic/connects.py", "isprintable"): "refuses paths; shows none",
     ("change/readers/__main__.py", "dumps"): "what a child of ours answers",
     ("profilers/node/inspector.py", "dumps"): "an order to Node's inspector",
+    ("profilers/inside/agent/sitecustomize.py", "dumps"): "what runs in a service answers",
     ("change/readers/packages/manifests.py", "dumps"): "values that are compared",
     ("change/readers/settings/forms.py", "dumps"): "values that are compared",
     ("model/testfile/template.py", "escape"): "a value within what is sent",
@@ -40,6 +41,8 @@ MAY: dict[tuple[str, str], str] = {
     },
     ("reports/html/html.py", "Markup"): "our own style and script",
     ("reports/html/history_page.py", "Markup"): "our own style",
+    ("reports/html/verdict_page.py", "Markup"): "our own style",
+    ("reports/html/compared.py", "Markup"): "what a template of ours made, which escapes",
 }
 
 

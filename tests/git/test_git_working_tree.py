@@ -6,6 +6,7 @@ import gc
 import os
 import pwd
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from perfhunt.change.git.kept import code_state
+from perfhunt.change.git.kept import FRESH, code_state, prune_kept
 from perfhunt.change.git.repository import KEPT, Repository, find_repository
 from perfhunt.change.git.working_tree import working_tree
 from perfhunt.change.git.worktree import checkout
@@ -47,6 +48,35 @@ def test_uncommitted_work_is_kept_in_the_store_and_read_from_there(shop: Path) -
     write_files(shop, EDITED)
     read = read_change(Repository(shop, store=store), state.snapshot)
     assert [content.path for content in read.files] == ["app.py"]
+
+
+def test_a_snapshot_stays_as_long_as_a_run_names_it(shop: Path) -> None:
+    store = shop.parent / "store"
+    write_files(shop, {"notes.txt": "a draft\n", "README.md": "A quick shop.\n"})
+    first = code_state(str(shop), store).snapshot
+    write_files(shop, EDITED)
+    second = code_state(str(shop), store).snapshot
+    soon, later = time.time(), time.time() + FRESH + 1
+    assert prune_kept(store, lambda: {second}, soon) == 0  # another run may be about to name it
+    # The commit and its top tree alone: the second has all else of it as well.
+    assert prune_kept(store, lambda: {first, second}, later) == 0
+    gone = prune_kept(store, lambda: {second}, later)
+    assert gone >= 2
+    assert prune_kept(store, lambda: {second}, later) == 0
+    kept = Repository(shop, store=store)
+    assert kept.git("show", f"{second}:README.md") == b"A quick shop.\n"
+    with pytest.raises(ChangeRefused):
+        Repository(shop, store=store).git("show", f"{first}:README.md")
+    assert prune_kept(store, frozenset, later) > 0
+    assert not [path for path in (store / KEPT).rglob("*") if path.is_file()]
+
+
+def test_where_git_cannot_tell_nothing_of_a_store_goes(shop: Path) -> None:
+    store = shop.parent / "store"
+    write_files(shop, EDITED)
+    snapshot = code_state(str(shop), store).snapshot
+    (store / KEPT / snapshot[:2] / snapshot[2:]).write_bytes(b"torn")
+    assert prune_kept(store, lambda: {snapshot}, time.time() + FRESH + 1) == 0
 
 
 def test_a_store_that_cannot_be_written_costs_the_snapshot_only(shop: Path, tmp_path: Path) -> None:

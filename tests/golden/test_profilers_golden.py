@@ -5,13 +5,11 @@ and awk.
 from collections import Counter
 from pathlib import Path
 
-from perfhunt.analysis.blame.frames import Code
 from perfhunt.model.profile import Stack
 from perfhunt.model.profiles.readers.folded import read_folded
 from perfhunt.model.profiles.readers.jfr import parse_jfr_print
 from perfhunt.model.profiles.readers.perf_script import parse_perf_script
 from perfhunt.model.profiles.readers.pprof import parse_pprof
-from perfhunt.profilers.go.goroutines import LockLooks
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.torn import intact
 
@@ -80,19 +78,6 @@ def test_a_go_profile() -> None:
         frame.line for stack in profile.stacks for frame in stack if frame.function == "main.hot"
     }
     assert lines == {14, 15}
-
-
-def test_goroutines_that_wait_for_a_lock() -> None:
-    # go tool pprof -raw: five goroutines share a mutex in main.held, three a RWMutex; one each has
-    # it and sleeps.
-    looks = LockLooks()
-    for _ in range(3):
-        looks.add((HERE / "go-goroutines.pb.gz").read_bytes())
-    waits = {Code().owner(wait.stack).key[0]: wait for wait in looks.waits()}  # type: ignore[union-attr]
-    assert {name: (w.of, w.threads, w.n) for name, w in waits.items()} == {
-        "main.held": ("lock", 4.0, 12),
-        "main.main.func2": ("lock", 2.0, 6),
-    }
 
 
 def test_a_flight_recording_as_jfr_prints_it() -> None:

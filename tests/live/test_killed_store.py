@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from perfhunt.store.listing import list_runs
+from perfhunt.store.owner import making
 from perfhunt.store.run_json import read_run
-from perfhunt.store.rundir import read_directory, repair
+from perfhunt.store.rundir import RunDirectory, read_directory, repair
 from tests.sample_run import sample_run
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
@@ -38,6 +39,15 @@ with open(directory.path / "trials.jsonl", "a") as file:
     file.write('{"trial": {"phase": "ra')
     file.flush()
     die("torn line")
+"""
+DIES_MAKING = """
+import os, signal, sys
+from pathlib import Path
+from perfhunt.store.owner import making
+runs, name = Path(sys.argv[1]) / "runs", sys.argv[2]
+with making(runs):
+    (runs / name).mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 KEPT = {"created": 0, "one trial": 1, "torn line": 2}
 
@@ -70,3 +80,19 @@ def test_repair_closes_what_a_dead_owner_left(tmp_path: Path, moment: str) -> No
     assert len(run.trials) == KEPT[moment]
     assert run.ended.startswith("aborted")
     assert repair(tmp_path) == ()
+
+
+@pytest.mark.parametrize("name", [".unpack-0123456789abcdef", f".{RUN.id}.partial"])
+def test_what_was_half_made_goes_with_the_next_that_is_made(tmp_path: Path, name: str) -> None:
+    words = [sys.executable, "-c", DIES_MAKING, str(tmp_path), name]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    runs = tmp_path / "runs"
+    (runs / ".somebody-elses").mkdir()
+    assert (runs / name).is_dir()
+    with making(runs):  # and not while another makes one
+        (runs / ".unpack-00").mkdir()
+        with making(runs):
+            assert (runs / ".unpack-00").is_dir()
+        assert sorted(path.name for path in runs.iterdir()) == [".somebody-elses", ".unpack-00"]
+    RunDirectory.create(tmp_path, RUN).finish(RUN)
+    assert sorted(path.name for path in runs.iterdir()) == [".somebody-elses", RUN.id]

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.states import Peer, PeerKind
+from perfhunt.model.trial import Interference
 from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.state_sampler import StateSampler
@@ -39,9 +39,9 @@ from tests.live.zoo.keeper import drive, observe
 from tests.unit.scenes import classified
 
 pytestmark = pytest.mark.live
-# Share of the host that is busy, and of that what service and peer take at least on a quiet host,
-# where the load takes the rest: with less of a full one, others decided what is seen.
-FULL, OURS = 0.9, 0.6
+# Of the host: other work that has less leaves the load near the knee that was measured, and the
+# queue for the cores the service's own. The load is at 85 % of what was held.
+QUIET = 0.1
 needs_postgres = pytest.mark.skipif(bool(stores.missing()), reason=stores.missing() or "all there")
 needs_py_spy = pytest.mark.skipif(
     bool(PROFILERS["py-spy"].available()), reason=PROFILERS["py-spy"].available() or "all there"
@@ -119,15 +119,18 @@ def captured(pid: int, port: int, directory: Path) -> Evidence:
     try:
         idle = probes.idle()
         # What disturbs one of them makes it less: then the load would be far from the knee.
+        probes.interference()
         capacity = max(drive(port, 1.5, "users", 16)["completed"] for _ in range(2))
+        crowd = [probes.interference()]
         base = observe(probes, port, "baseline", 4.0, max(2.0, 0.1 * capacity))
+        crowd.append(probes.interference())
         knee = observe(probes, port, "knee", 8.0, 0.85 * capacity)
+        crowd.append(probes.interference())
     finally:
         probes.close()
-    evidence = Evidence(knee, base, idle=idle, runtime=target.runtime, cpu_limit=target.cpu_limit)
-    if crowded := other_work(evidence):
+    if crowded := other_work(crowd):
         pytest.skip(crowded)
-    return evidence
+    return Evidence(knee, base, idle=idle, runtime=target.runtime, cpu_limit=target.cpu_limit)
 
 
 def leader(evidence: Evidence, found: Bottleneck) -> str:
@@ -136,16 +139,16 @@ def leader(evidence: Evidence, found: Bottleneck) -> str:
     return rank(reading, suspects_of(reading), found.category)[0].function
 
 
-def other_work(evidence: Evidence) -> str:
-    """Why the capture says more of other work on this host than of the service; "" when it does
-    not.
+def other_work(seen: Sequence[Interference]) -> str:
+    """Why some stretches say more of other work on this host than of the service; "" when they do
+    not. Load that was measured beside other work is not that of the quiet host, nor the other way
+    round, so each stretch counts by itself.
     """
-    for span in filter(None, (evidence.knee, evidence.baseline)):
-        assert span.resources is not None and span.resources.host_cpu_share is not None
-        busy = span.resources.host_cpu_share * (os.cpu_count() or 1)
-        ours = (span.resources.cpu or 0.0) + sum(peer.cores or 0.0 for peer in span.peers or ())
-        if span.resources.host_cpu_share > FULL and ours < OURS * busy:
-            return f"other work had the cores: {busy:.2f} were busy, {ours:.2f} with the service"
+    for each in seen:
+        others, cores = each.others or 0.0, each.cores or 1.0
+        if others > QUIET * cores:
+            names = ", ".join(neighbour.name for neighbour in each.busiest[:3])
+            return f"other work ({names}) had {others:.2f} of {cores:g} cores"
     return ""
 
 

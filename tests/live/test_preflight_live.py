@@ -17,7 +17,7 @@ from perfhunt.model.slo import Slo
 from perfhunt.profilers import preflight
 from perfhunt.profilers.preflight import checks, failures
 from perfhunt.target.find import find_target
-from perfhunt.target.host import limits
+from perfhunt.target.host import limits, standing
 from perfhunt.target.host.check import Check, CheckStatus
 from perfhunt.target.proc.threads import is_held
 
@@ -96,7 +96,7 @@ def test_a_stopped_target_fails_with_the_signal_that_wakes_it(served: tuple[int,
         deadline = time.monotonic() + 5
         while not is_held(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-        check = preflight._runs(target)
+        check = standing._runs(target)
     finally:
         subprocess.run(["kill", f"-{int(signal.SIGCONT)}", str(pid)], check=True)
     assert check.status is CheckStatus.FAIL

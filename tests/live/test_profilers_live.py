@@ -19,9 +19,9 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.instants import InstantsCapture
-from perfhunt.profilers.node.inspector import is_open
 from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.table import PROFILERS, cpython_looker
+from perfhunt.target.proc.sockets import held_listening
 from perfhunt.target.process import process_of
 from tests.live.profiler_targets.launch import (
     eventually,
@@ -314,7 +314,7 @@ def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_cl
         pytest.skip(why)
     with running("spin.js", program="node") as target:
         profile = PROFILERS["node"].attach([target.pid], 2, 500, ProfileMode.CPU, tmp_path).wait()
-        assert not is_open() and target.process.poll() is None
+        assert not held_listening(target.pid) and target.process.poll() is None
     hot, cold = (leaves(profile)[name] for name in ("hot", "cold"))
     assert 5 < hot / cold < 20
     assert (hot + cold) > 0.9 * profile.total

@@ -19,9 +19,9 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import ProfileMode
-from perfhunt.profilers.node.inspector import is_open
 from perfhunt.profilers.py_spy import dump, program
 from perfhunt.profilers.table import PROFILERS
+from perfhunt.target.proc.sockets import held_listening
 from tests.live.profiler_targets.launch import HERE, Target, eventually, running
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
@@ -33,7 +33,7 @@ CONTROLLER = """
 import sys, time
 from pathlib import Path
 from perfhunt.model.profile import ProfileMode
-from perfhunt.profilers.table import PROFILERS, cpython_looker
+from perfhunt.profilers.table import PROFILERS, cpython_looker, looker_maker
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.state_sampler import StateSampler
@@ -43,6 +43,8 @@ if way == "instants":
     held = InstantsCapture([pid], 60.0, make=cpython_looker)
 elif way == "dumps":
     held = InstantsCapture([pid], 60.0, make=lambda pid: (DumpLooker(pid), ""))
+elif way == "promises":
+    held = InstantsCapture([pid], 60.0, make=looker_maker("node", opened=True))
 elif way == "states":
     held = StateSampler([pid]).__enter__()
 else:
@@ -52,7 +54,7 @@ time.sleep(60)
 """
 # The moment at which a door is open and nothing in the target would close it.
 BEFORE_ARMED = """
-import perfhunt.profilers.node.profiler as node
+import perfhunt.profilers.node.door as node
 def caught(url):
     print("looking", flush=True)
     time.sleep(60)
@@ -121,16 +123,20 @@ def test_of_a_killed_look_nothing_is_left(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-@pytest.mark.parametrize("before", ["", BEFORE_ARMED], ids=["sampling", "as the door opens"])
+@pytest.mark.parametrize(
+    ("way", "before"),
+    [("node", ""), ("node", BEFORE_ARMED), ("promises", "")],
+    ids=["sampling", "as the door opens", "looking at promises"],
+)
 def test_a_door_into_node_is_closed_whenever_perfhunt_is_killed(
-    before: str, tmp_path: Path
+    way: str, before: str, tmp_path: Path
 ) -> None:
     if why := PROFILERS["node"].available():
         pytest.skip(why)
     with running("spin.js", program="node") as target:
-        with looking("node", target, tmp_path, before) as mark:
-            assert is_open()
-        assert eventually(lambda: not is_open(), GONE_WITHIN)
+        with looking(way, target, tmp_path, before) as mark:
+            assert held_listening(target.pid)
+        assert eventually(lambda: not held_listening(target.pid), GONE_WITHIN)
         assert eventually(lambda: not marked(mark), GONE_WITHIN), marked(mark)
         assert target.process.poll() is None and every_thread_runs(target.pid)
 

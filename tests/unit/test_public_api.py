@@ -1,5 +1,5 @@
-"""`from perfhunt import investigate, verify, load_run`: callables that do what the verbs do, for
-scripts and notebooks.
+"""`from perfhunt import investigate, smoke, verify, load_run`: callables that do what the verbs do,
+for scripts and notebooks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import perfhunt
-from perfhunt import api, investigate, load_run, verify
+from perfhunt import api, investigate, load_run, smoke, verify
 from perfhunt.errors import ChangeRefused, PerfhuntError, QuestionError, StoreError, UsageError
 from perfhunt.jobs.request import InvestigateRequest
 from perfhunt.jobs.verify.request import VerifyRequest
@@ -27,12 +27,12 @@ def in_a_new_process(code: str) -> str:
     ).stdout.strip()
 
 
-def test_the_three_names_are_functions_whatever_was_imported_before() -> None:
+def test_the_four_names_are_functions_whatever_was_imported_before() -> None:
     said = in_a_new_process(
         "import perfhunt.stories.verification, perfhunt.stories.investigation\n"
         "import perfhunt.jobs.investigate, perfhunt.jobs.verify\n"
-        "from perfhunt import investigate, verify, load_run\n"
-        "print(all(map(callable, (investigate, verify, load_run))))"
+        "from perfhunt import investigate, smoke, verify, load_run\n"
+        "print(all(map(callable, (investigate, smoke, verify, load_run))))"
     )
     assert said == "True"
 
@@ -50,7 +50,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 def test_every_public_function_says_what_it_gives_and_shows_it() -> None:
-    for function in (investigate, verify, load_run):
+    for function in (investigate, smoke, verify, load_run):
         assert "Raises PerfhuntError" in (function.__doc__ or "")
         assert f"{function.__name__}(" in (function.__doc__ or "")
 
@@ -108,6 +108,15 @@ def test_what_is_asked_of_investigate_reaches_the_job_and_events_reach_the_calle
     assert (request.pid, request.budget, request.profile) == (42, 60.0, ProfilePolicy.OFF)
     assert (request.file, request.store) == (Path("perfhunt.toml"), tmp_path)
     assert events == [Noted("as it happens")]
+
+
+def test_what_is_asked_of_smoke_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[InvestigateRequest] = []
+    monkeypatch.setattr(api, "run_smoke", lambda request, _: asked.append(request))
+    smoke(port=8000, profile="off", seed=7, store="runs")
+    (request,) = asked
+    assert (request.port, request.profile, request.seed) == (8000, ProfilePolicy.OFF, 7)
+    assert request.store == Path("runs")
 
 
 def test_a_mode_that_is_not_known_is_a_usage_error() -> None:

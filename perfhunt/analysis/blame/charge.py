@@ -26,6 +26,7 @@ class Cause(StrEnum):
     HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
     PEER = "peer"  # a wait for a CPU that a peer used on the target's behalf
     ACK = "ack"  # an answer that was sent in pieces waits for an acknowledgement
+    COLLECTOR = "gc"  # every thread stands still while what it took of the memory is collected
     AWAIT = "await"  # requests wait where only coroutines do, while the event loop idles
 
 

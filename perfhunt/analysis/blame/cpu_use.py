@@ -56,7 +56,7 @@ class CpuUse:
 
 def cpu_use_of(span: Span, snapshots: Snapshots, code: Code, idle: IdlePaths) -> CpuUse:
     """The CPU's users in a span, from the best source it has."""
-    if span.profile is None:
+    if span.profile is None or (span.profile.mostly_lost and any(snapshots)):
         return _use_in_snapshots(snapshots)
     use = use_in_profile(span.profile, code, idle)
     if span.profile.mode == ProfileMode.GIL:
@@ -103,7 +103,7 @@ def use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
 
 
 def _use_in_snapshots(snapshots: Snapshots) -> CpuUse:
-    """The CPU's users as the instants saw them, when there is no profile."""
+    """The CPU's users as the instants saw them, when there is no profile to be believed."""
     own: dict[FunctionKey, float] = {}
     total: dict[FunctionKey, float] = {}
     frames: dict[FunctionKey, Frame] = {}

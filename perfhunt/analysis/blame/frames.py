@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -35,6 +36,17 @@ _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
         r"|time|unicode|vendor)/"
     ),
 }
+# What is linked into a program of Rust or C++ from the language's own library, by the function.
+_COMPILED_IN = re.compile(
+    r"^[<&*\s]*(?:mut |dyn |const )*"
+    r"(?:(?:std|core|alloc|__rustc|__gnu_cxx|__cxxabiv1|__gnu_debug)::"
+    r"|(?<=[<&*\s])(?:[\[(].{0,200}|(?:str|bool|char|[iuf](?:8|16|32|64|128|size)|[A-Z]\w?)\b[^:]{0,200})"
+    r"(?:>::\w+$| as [<&]*(?:std|core|alloc)\b))"
+    r"|^(?:__rust_|rust_|_start$|__libc_|_Unwind_)"
+)
+_CARGO = re.compile(r"/registry/src/|/git/checkouts/|^/rustc/")
+# The crate of a function, or of the type that it is of.
+_CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.JS: re.compile(r"node_modules"),
     FrameKind.GO: re.compile(r"/pkg/mod/|@v\d"),
@@ -42,6 +54,12 @@ _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
 # An event loop: the parts of Python and of its usual replacements that run one.
 _EVENT_LOOP = re.compile(
     r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent(?!/threadpool)|trio|curio)/"
+)
+# The same of what is compiled, by the function: tokio and others of Rust, libuv, libevent, libev,
+# Asio and folly.
+_COMPILED_LOOP = re.compile(
+    r"^<?(?:tokio::runtime::scheduler|tokio::task::local|async_executor|smol|glommio|monoio)::"
+    r"|^(?:uv_run|event_base_loop|ev_run)$|\basio::detail::scheduler::run|\bEventBase::loop"
 )
 _AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
 # Code objects without a name of their own: their time belongs to the function that wrote them.
@@ -86,10 +104,10 @@ class OwningFunction:
 @dataclass(frozen=True, slots=True)
 class Code:
     """How to tell the application's code from the rest. `modules` are import names that are the
-    application's though installed; `launchers` and `libraries` are paths that are not. `fallback`:
-    nothing was the application's, so libraries are. `serving` are calls, each with the way to it,
-    in which the application's functions sit while the service idles: what happens in there is the
-    server's work, not theirs; None: not known.
+    application's though installed, in a JVM its packages; `launchers` and `libraries` are paths
+    that are not, or crates as `tokio::`. `fallback`: nothing was the application's, so libraries are. `serving` are calls,
+    each with the way to it, in which the application's functions sit while the service idles: what
+    happens in there is the server's work, not theirs; None: not known.
     """
 
     modules: tuple[str, ...] = ()
@@ -127,13 +145,23 @@ class Code:
         if frame.kind == FrameKind.KERNEL:
             return Origin.NATIVE
         if frame.kind == FrameKind.NATIVE:
-            system = not frame.file or _SYSTEM_LIBRARY.search(frame.file)
-            return Origin.NATIVE if system else Origin.APP
+            return self._native_origin(frame)
         if frame.kind in _RUNTIME_OF:
-            return _origin_elsewhere(frame)
+            return self._origin_elsewhere(frame)
         if frame.function == MODULE and _LAUNCHER.search(frame.file):
             return Origin.RUNTIME
         return self._python_origin(frame.file)
+
+    def _native_origin(self, frame: Frame) -> Origin:
+        if not frame.file or _SYSTEM_LIBRARY.search(frame.file):
+            return Origin.NATIVE
+        if _COMPILED_IN.search(frame.function):
+            return Origin.RUNTIME
+        if _CARGO.search(frame.file):
+            return Origin.LIBRARY
+        crate = _CRATE.match(frame.function)
+        theirs = crate is not None and f"{crate[1]}::" in self.libraries
+        return Origin.LIBRARY if theirs else Origin.APP
 
     def _python_origin(self, file: str) -> Origin:
         packaged = path_in_packages(file)
@@ -146,6 +174,19 @@ class Code:
         if not file or file.startswith("<") or file in self.launchers or _STDLIB.search(file):
             return Origin.RUNTIME
         return Origin.APP
+
+    def _origin_elsewhere(self, frame: Frame) -> Origin:
+        """The origin of a frame of Node, a JVM or Go."""
+        of_jvm = frame.kind == FrameKind.JVM
+        name = frame.function if of_jvm else frame.file or frame.function
+        library = _LIBRARY_OF.get(frame.kind)
+        if library is not None and library.search(name):
+            return Origin.LIBRARY
+        if _RUNTIME_OF[frame.kind].search(name):
+            return Origin.RUNTIME
+        # Of a JVM's program the packages are known, where its class path told them.
+        ours = not of_jvm or not self.modules or name.startswith(_beginnings(self.modules))
+        return Origin.APP if ours else Origin.LIBRARY
 
     def is_app(self, frame: Frame) -> bool:
         """Whether a frame is the application's own code."""
@@ -191,13 +232,9 @@ class Code:
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
 
 
-def _origin_elsewhere(frame: Frame) -> Origin:
-    """The origin of a frame of Node, a JVM or Go."""
-    name = frame.function if frame.kind == FrameKind.JVM else frame.file or frame.function
-    library = _LIBRARY_OF.get(frame.kind)
-    if library is not None and library.search(name):
-        return Origin.LIBRARY
-    return Origin.RUNTIME if _RUNTIME_OF[frame.kind].search(name) else Origin.APP
+@lru_cache(maxsize=8)
+def _beginnings(packages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{name}." for name in packages)
 
 
 def _may_stand_in(origin: Origin, frame: Frame) -> bool:
@@ -238,7 +275,12 @@ def in_event_loop(stack: Stack) -> bool:
     """Whether the stack is an event loop's: something in it runs the loop, rather than only calling
     into it.
     """
-    return any("run" in frame.function and _EVENT_LOOP.search(frame.file) for frame in stack)
+    return any(
+        _COMPILED_LOOP.search(frame.function)
+        if frame.kind == FrameKind.NATIVE
+        else "run" in frame.function and _EVENT_LOOP.search(frame.file)
+        for frame in stack
+    )
 
 
 def awaits(stack: Stack, owner: Frame) -> bool:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import CallPath, Code, call_path
-from perfhunt.model.profile import Frame, Instants, ThreadSample
+from perfhunt.model.profile import Frame, FrameKind, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
+
+if TYPE_CHECKING:
+    from perfhunt.analysis.blame.evidence import Evidence, Span
 
 WaitKey: TypeAlias = tuple[CallPath, str]  # a way through the code and the state a thread is in
 
@@ -78,10 +80,12 @@ class IdlePaths:
 
 
 def _wants_something(sample: ThreadSample) -> bool:
-    """Whether a task waits for a thread, a permit or another task. Its request may be handled by a
-    library alone, so that no code of the application is on its way there.
+    """Whether a task of Python waits for a thread, a permit or another task. Its request may be
+    handled by a library alone, so that no code of the application is on its way there. (Goroutines
+    that only libraries know of are everywhere.)
     """
-    if not sample.task or sample.state != ThreadState.LOCK:
+    of_python = sample.task and sample.stack[-1].kind == FrameKind.PYTHON
+    if not of_python or sample.state != ThreadState.LOCK:
         return False
     *callers, leaf = (frame.function for frame in sample.stack)
     return leaf != _SIGNAL or any(_ACQUIRE in function for function in callers)

@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import CodeLocation, location_of
-from perfhunt.model.profile import Instant, Instants, Profile, ProfileMode, ThreadSample
+from perfhunt.model.profile import (
+    FrameKind,
+    Instant,
+    Instants,
+    Profile,
+    ProfileMode,
+    ThreadSample,
+)
 from perfhunt.model.states import States, ThreadState
 
 # Samples of a profile at places that the instants saw as well, from which it may say where threads
@@ -29,7 +36,11 @@ _ENOUGH_SAMPLES = 100.0
 # from where 100 rounds end, and counts are rounded to whole samples.
 _ROUNDS = 30
 _TINY = 1e-12  # keeps a division by an empty row or column from failing
+_CONDITIONS = (ThreadState.SLEEP, ThreadState.AWAIT)
 _STATES = tuple(str(state) for state in ThreadState)
+_ON_CPU, _QUEUED = _STATES.index(ThreadState.ON_CPU), _STATES.index(ThreadState.RUN_QUEUE)
+_LOCK = _STATES.index(ThreadState.LOCK)
+_COLLECTOR = "gc"  # a LockWait's kind
 
 _Counts: TypeAlias = NDArray[np.float64]  # by state, in the order of `_STATES`
 _Table: TypeAlias = dict[CodeLocation, _Counts]
@@ -42,12 +53,14 @@ def raked(instants: Instants, states: States | None, profile: Profile | None = N
     if states is None or states.source != "syscall" or not len(instants):
         return instants
     samples = [t for instant in instants for t in instant.threads if _is_placed(t)]
-    exact = _exact_times(samples, states)
+    exact = _without_pauses(_exact_times(samples, states), profile)
     if not samples or exact.sum() <= 0:
         return instants
-    counts = _counts(samples)
+    seen = [_as_the_kernel_has_it(sample) for sample in samples]
+    counts = _counts(seen)
     fitted = _fitted(counts, _first_guess(counts, profile), exact * len(samples) / exact.sum())
-    changed = iter(_with_states(samples, fitted))
+    after = zip(samples, seen, _with_states(seen, fitted), strict=True)
+    changed = iter([sample if now is was else now for sample, was, now in after])
     return replace(
         instants,
         instants=tuple(
@@ -62,6 +75,15 @@ def _is_placed(sample: ThreadSample) -> bool:
     return bool(sample.stack) and not sample.task
 
 
+def _as_the_kernel_has_it(sample: ThreadSample) -> ThreadSample:
+    """The thread in the state that the kernel would give it: a JVM's thread that sleeps, or waits
+    for a result, waits for a condition of its own.
+    """
+    if sample.state in _CONDITIONS and sample.stack[-1].kind == FrameKind.JVM:
+        return replace(sample, state=str(ThreadState.LOCK))
+    return sample
+
+
 def _exact_times(samples: Sequence[ThreadSample], states: States) -> _Counts:
     """Mean threads per state. Threads that never ran Python have no place in the table, so their
     time has none in its sums.
@@ -70,6 +92,18 @@ def _exact_times(samples: Sequence[ThreadSample], states: States) -> _Counts:
     known = [t for t in states.threads if (t.pid, t.tid) in python or not t.tid]
     threads = known or states.threads
     return np.array([sum(t.states.get(state, 0.0) for t in threads) for state in _STATES])
+
+
+def _without_pauses(exact: _Counts, profile: Profile | None) -> _Counts:
+    """The same without the time in which threads that would have run stood still for a collector:
+    for the kernel they waited on a lock, where no look finds them.
+    """
+    waits = profile.lock_waits if profile is not None else ()
+    paused = sum(wait.threads for wait in waits if wait.of == _COLLECTOR)
+    running = exact[_ON_CPU] + exact[_QUEUED]
+    stopped = running * paused / max(1.0 - paused, _TINY)
+    exact[_LOCK] = max(0.0, exact[_LOCK] - stopped)
+    return exact
 
 
 def _counts(samples: Sequence[ThreadSample]) -> _Table:
@@ -87,7 +121,7 @@ def _first_guess(counts: _Table, profile: Profile | None) -> _Counts:
     """
     table = np.array(list(counts.values()))
     # Holding the GIL is not running: C code runs without it, and a holder may queue for a CPU.
-    if profile is None or profile.mode != ProfileMode.CPU:
+    if profile is None or profile.mode != ProfileMode.CPU or profile.mostly_lost:
         return table
     weights: dict[CodeLocation, float] = {}
     for stack, weight in profile.stacks.items():
@@ -98,9 +132,8 @@ def _first_guess(counts: _Table, profile: Profile | None) -> _Counts:
     if ran.sum() < _ENOUGH_SAMPLES:
         return table
     ran /= ran.sum()
-    on_cpu, queued = _STATES.index(ThreadState.ON_CPU), _STATES.index(ThreadState.RUN_QUEUE)
-    table[:, on_cpu] = ran * max(table[:, on_cpu].sum(), 1.0)
-    table[:, queued] = (table[:, queued] + ran * table[:, queued].sum()) / 2
+    table[:, _ON_CPU] = ran * max(table[:, _ON_CPU].sum(), 1.0)
+    table[:, _QUEUED] = (table[:, _QUEUED] + ran * table[:, _QUEUED].sum()) / 2
     return table
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
-from perfhunt.analysis.blame.charge import BlameAccount, charge
+from perfhunt.analysis.blame.charge import BlameAccount, Cause, charge
 from perfhunt.analysis.blame.cpu_use import CpuUse, cpu_use_of
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code, FunctionKey, Origin
@@ -61,6 +61,12 @@ class SpanReading:
     own_part: Share = 1.0
     peer_part: Share = 0.0
     contended: Mapping[tuple[FunctionKey, str], tuple[float, int]] = field(default_factory=dict)
+
+    @property
+    def paused(self) -> Share:
+        """The share of the time in which every thread stood still for the collector."""
+        waits = self.span.profile.lock_waits if self.span.profile is not None else ()
+        return sum(wait.threads for wait in waits if wait.of == Cause.COLLECTOR)
 
     @property
     def has_instants(self) -> bool:
@@ -130,7 +136,9 @@ def _read_span(
     instants = raked(instants, span.states, span.profile)
     snapshots = snapshots_of(instants, code, idle)
     use = cpu_use_of(span, snapshots, code, idle)
-    profiled = span.profile is not None and use.samples >= PROFILED
+    profile = span.profile
+    whole = profile is not None and not profile.mostly_lost
+    profiled = whole and use.samples >= PROFILED
     account = charge(snapshots, use.shares(), profiled=profiled)
     in_flight = span.completed * span.service if span.service is not None else None
     if span.in_service and len(span.in_service) == len(instants):
@@ -156,14 +164,16 @@ def _read_span(
 
 def _contended(span: Span, code: Code) -> dict[tuple[FunctionKey, str], tuple[float, int]]:
     """Lock waits by the function that waits: of a monitor or a lock, it is the one that keeps it as
-    well, since all who want it come the same way.
+    well, since all who want it come the same way. While the collector stops all threads, every
+    request that is there waits.
     """
     contended: dict[tuple[FunctionKey, str], tuple[float, int]] = {}
     for wait in span.profile.lock_waits if span.profile is not None else ():
         owner = code.owner(wait.stack)
         if owner is not None:
             threads, n = contended.get((owner.key, wait.of), (0.0, 0))
-            contended[owner.key, wait.of] = threads + wait.threads, n + wait.n
+            each = span.requests or 0.0 if wait.of == Cause.COLLECTOR else 1.0
+            contended[owner.key, wait.of] = threads + each * wait.threads, n + wait.n
     return contended
 
 

@@ -19,15 +19,20 @@ from perfhunt.analysis.blame.frames import (
     call_path,
 )
 from perfhunt.analysis.blame.idle import IdlePaths
-from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
+from perfhunt.model.profile import FrameKind, Instant, Instants, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 
 # How the name of a wait begins that is for an address in the process's own memory.
 FUTEX = "futex:"
 # The same of a task, for what a thread of a pool does for it.
 FOR_A_THREAD = "futex:thread:"
+# The same for what several may have at once: a runtime knows it of a semaphore that counts.
+SEVERAL = "futex:several:"
 
 
+# The last number of a thread's name, which tells it from the others of its pool.
+_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
+_SHARED = re.compile(r"\.so(?:\.[\d.]+)?$")
 # Where the standard library waits for what it gave to a pool, and where processes of one begin.
 _RESULT = re.compile(r"/(?:concurrent/futures/_base|multiprocessing/pool)\.py$")
 _WORKER = re.compile(
@@ -62,11 +67,11 @@ class Snapshot:
 
     @property
     def awaits_a_result(self) -> bool:
-        """Whether it is a task whose own code, the application's, awaits a bare future: something
-        that others of its process set.
+        """Whether it awaits a bare future, something that others of its process set: a thread whose
+        runtime says so, or a task whose own code, the application's, does.
         """
         ends = self.owner.is_app and self.path[-1] == self.owner.key
-        return self.sample.task and self.state == ThreadState.AWAIT and ends
+        return self.state == ThreadState.AWAIT and (ends or not self.sample.task)
 
     @property
     def waits_inside(self) -> bool:
@@ -142,8 +147,16 @@ def _calls(stack: Stack, code: Code) -> CallPath:
 
 
 def thread_group(sample: ThreadSample) -> ThreadGroup:
-    """What kind of thread it is, by where its stack begins: equal for the threads of a pool."""
-    return _start(call_path(sample.stack))
+    """What kind of thread it is, equal for the threads of a pool: by where its stack begins. Where
+    all begin alike, in a JVM and in the C library of what is compiled, by its name, less the number
+    that a pool gives it.
+    """
+    start = _start(call_path(sample.stack))
+    if not sample.thread_name or not sample.stack:
+        return start
+    if sample.stack[-1].kind == FrameKind.JVM or _SHARED.search(sample.stack[0].file):
+        return ((_NUMBER.sub("", sample.thread_name), start[-1][1]),)
+    return start
 
 
 def _start(path: CallPath) -> ThreadGroup:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import CallPath, FunctionKey, in_event_loop
 from perfhunt.analysis.blame.sites import LockSites, WaitSite, joined_sites, wait_site
-from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, Snapshot, Snapshots, thread_group
+from perfhunt.analysis.blame.snapshots import (
+    FOR_A_THREAD,
+    SEVERAL,
+    Snapshot,
+    Snapshots,
+    thread_group,
+)
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
 
@@ -65,7 +71,8 @@ class Contention:
     function in which the others wait. `handoff`: the holders are threads of another kind, which do
     the waiters' work for them; `by_tasks`: they are tasks of an event loop, made for a request.
     `for_result`: the waiters await a bare future, which may be for what is elsewhere as well.
-    `told`: the runtime says who holds what, so nothing is inferred.
+    `told`: the runtime says who holds what, so nothing is inferred. `counted`: it says that several
+    may hold it at once.
     """
 
     sites: LockSites
@@ -81,6 +88,7 @@ class Contention:
     by_tasks: bool = False
     for_result: bool = False
     told: bool = False
+    counted: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -91,6 +99,8 @@ class Contention:
         each waiter has an address of its own to sleep on: a connection that was checked out, not a
         section that was entered.
         """
+        if self.counted:
+            return bool(self.holders)
         if self.told:
             return self.concurrent >= THRESHOLDS.several
         if not self.holders or self.same_address >= THRESHOLDS.same_address or self.handoff:
@@ -175,10 +185,11 @@ def _contention(
     candidates = [_candidates(sites, present) for present in instants]
     for_threads, for_result = _wait_for_threads(waiters), _wait_for_result(waiters)
     anywhere = for_threads or for_result
-    told = _cover(_told(sites, instants), 0)
-    is_told = told.coverage >= THRESHOLDS.near
+    told = _told(sites, instants)
+    holders = _cover(told, 0)
+    is_told = holders.coverage >= THRESHOLDS.near
     if is_told:
-        holders = told
+        candidates = told  # Others that are in the same functions hold nothing.
     else:
         holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
     if for_result and holders.coverage < THRESHOLDS.far:
@@ -205,13 +216,15 @@ def _contention(
         or for_result
         or _mostly(s.of_a_pool_of_processes for s in held)
         or (
-            holders.depth == 0
+            not is_told
+            and holders.depth == 0
             and same_address < THRESHOLDS.same_address
             and _are_helpers(held, waiters)
         ),
         by_tasks=not for_result and _mostly(s.sample.task for s in held),
         for_result=for_result,
         told=is_told,
+        counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
     )
 
 

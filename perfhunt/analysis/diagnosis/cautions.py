@@ -152,7 +152,8 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
         return
     if span.profile is not None:
         yield from _about_samples(span.profile)
-        yield from _about_native(evidence, span.profile)
+        if not span.profile.mostly_lost:  # Then it is the profiler that missed what ran.
+            yield from _about_native(evidence, span.profile)
     if span.instants is not None and len(span.instants) < THRESHOLDS.few_instants:
         yield Caution(
             CautionCode.INSTANTS_FEW,
@@ -236,19 +237,22 @@ def _unread_states(span: Span) -> Iterator[Loss]:
         yield Loss(EvidenceKind.STATES, share, note, _MAY_READ)
 
 
+_WHAT_RUNS = "What runs is taken from looks at all threads; the profile's notes say what it missed."
+
+
 def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < THRESHOLDS.few_samples:
         yield Caution(
             CautionCode.PROFILE_SHORT,
-            f"The profile holds {profile.total:.0f} samples: enough for large shares only.",
+            f"The profile holds {profile.counted}: enough for large shares only.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped
     if lost > THRESHOLDS.lossy * max(profile.total, 1.0):
         yield Caution(
             CautionCode.PROFILE_LOSSY,
-            f"{lost} samples could not be read against {profile.total:.0f} that could.",
-            "Short functions may be under-counted.",
+            f"{lost:,} looks could not be read, beside {profile.counted} that were.",
+            _WHAT_RUNS if profile.mostly_lost else "Short functions may be under-counted.",
         )
 
 

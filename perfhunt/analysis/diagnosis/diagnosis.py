@@ -22,6 +22,7 @@ from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import ANSWER, classify
 from perfhunt.analysis.diagnosis.known.greenlets import greenlet_cautions
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
+from perfhunt.analysis.diagnosis.prediction.foreseen import not_the_wait, told, without_the_wait
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
 from perfhunt.analysis.diagnosis.suspects import Suspects, suspects_of
@@ -37,6 +38,7 @@ from perfhunt.model.finding import (
     Finding,
     ProbeEffect,
     Waterfall,
+    WhatIf,
 )
 from perfhunt.model.knee import Knee, KneeLabel
 from perfhunt.model.profile import SpanName
@@ -91,8 +93,12 @@ def diagnose(
     leaky = with_leak(seen.bottleneck, climb.drift, trials)
     bottleneck = settled(leaky, climb.knee, failures)
     fall = _waterfall(evidence, bottleneck)
+    known: WhatIf | None = None
     if bottleneck is not None and isinstance(climb.knee, Knee):
         weighed = _weighed(bottleneck, fall)
+        known = without_the_wait(weighed, seen.reading, seen.suspects, climb, trials)
+        if known is not None and not known.moves(climb.knee.rate):
+            weighed, known = not_the_wait(weighed, known), None
         # What is not said any more is not contradicted either.
         fall = fall if weighed.category == bottleneck.category else _waterfall(evidence, weighed)
         bottleneck = weighed
@@ -100,6 +106,7 @@ def diagnose(
     findings, refuser = rank(seen.reading, seen.suspects, category), None
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
+        bottleneck = told(bottleneck, known, findings) if known is not None else bottleneck
         if failures is not None and climb.knee.label == KneeLabel.ERRORS:
             refuser = _refuser(findings, bottleneck, at_knee, above, failures)
             if refuser is not None:

@@ -13,14 +13,14 @@ from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReadin
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
-from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, collecting, traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
 from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.answers.failures import Failures, failures_of
 from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, is_certain, wire_reading
-from perfhunt.model.profile import Instants
+from perfhunt.model.profile import Instants, LongPoll
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Cores, Seconds, Share
@@ -77,6 +77,9 @@ class Features:
     requests that waited before a thread had them, by what the threads did or waited for meanwhile
     (`await`: an event loop idled).
 
+    `paused` is the share of the time in which all threads stood still for the collector, and
+    `collecting` the cores that it used.
+
     `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
     loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
@@ -101,6 +104,7 @@ class Features:
     helpers: PoolUse | None
     contentions: tuple[Contention, ...]
     contended: Mapping[tuple[FunctionKey, str], tuple[float, int]]
+    long_polls: tuple[LongPoll, ...]
     endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
@@ -114,7 +118,10 @@ class Features:
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
     wire: WireReading | None = None
+    own_part: Share = 1.0
     peers: tuple[PeerLoad, ...] = ()
+    paused: Share = 0.0
+    collecting: Cores = 0.0
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
@@ -201,6 +208,7 @@ def features_of(
         helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         contended=knee.contended,
+        long_polls=span.profile.long_polls if span.profile is not None else (),
         endpoints=_endpoints(knee),
         trial=span.trial,
         base_trial=base_trial,
@@ -214,7 +222,10 @@ def features_of(
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
         wire=wire,
+        own_part=knee.own_part,
         peers=peer_loads(reading, suspects),
+        paused=knee.paused,
+        collecting=collecting(span.states, knee.paused) if traits.collector else 0.0,
     )
 
 
@@ -288,16 +299,18 @@ def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]
     without those.
     """
     span = reading.knee.span
-    if traits_of(reading.evidence.runtime, reading.evidence.version).main_loop:
+    traits = traits_of(reading.evidence.runtime, reading.evidence.version)
+    if traits.main_loop:
         exact = span.states is not None and span.states.source == "syscall"
         mains = main_threads(reading.knee) if exact else ()
         return {(t.pid, t.tid): load_of(t.states) for t in mains}
     loops = _loop_threads(reading) or _driving_threads(reading)
-    if span.states is not None and span.states.source == "syscall":
+    by_stacks = traits.parks and span.instants is not None
+    if span.states is not None and span.states.source == "syscall" and not by_stacks:
         found = ((t.pid, t.tid, t.states) for t in span.states.threads)
         return {(pid, tid): load_of(states) for pid, tid, states in found if (pid, tid) in loops}
     if span.instants is not None and len(span.instants):
-        return {thread: load_of(_states_of(thread, span.instants)) for thread in loops}
+        return {thread: load_of(_states_of(thread, reading)) for thread in loops}
     return {}
 
 
@@ -331,11 +344,14 @@ def _mostly_in_loop(instants: Instants) -> set[tuple[int, int]]:
     return {thread for thread, n in looping.items() if n > _MOSTLY * instants_of[thread]}
 
 
-def _states_of(thread: tuple[int, int], instants: Instants) -> dict[str, Share]:
-    """The share of instants that a thread was in each state."""
-    shares: dict[str, Share] = {}
+def _states_of(thread: tuple[int, int], reading: EvidenceReading) -> dict[str, Share]:
+    """The share of instants at the knee that a thread was in each state; to wait for work, however
+    it does, is to poll.
+    """
+    instants, shares = reading.knee.span.instants or (), dict[str, Share]()
     for t in (t for instant in instants for t in instant.threads if (t.pid, t.tid) == thread):
-        shares[t.state] = shares.get(t.state, 0.0) + 1 / len(instants)
+        state = ThreadState.POLL if reading.idle.covers(t) else t.state
+        shares[state] = shares.get(state, 0.0) + 1 / len(instants)
     return shares
 
 

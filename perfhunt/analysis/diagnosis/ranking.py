@@ -58,6 +58,7 @@ _CHARGED = {
     str(Cause.POOL): "others waiting for what it had checked out",
     str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
+    str(Cause.COLLECTOR): "others standing still while its garbage was collected",
     str(Cause.ACK): "answers held back until their first piece was acknowledged",
 }
 # What others wait for that a function has, and what it does itself, as classes.
@@ -65,6 +66,7 @@ _HELD: Mapping[str, BottleneckClass] = {
     ThreadState.LOCK: BottleneckClass.LOCK,
     Cause.POOL: BottleneckClass.POOL,
     Cause.HANDOFF: BottleneckClass.WORKERS,
+    Cause.COLLECTOR: BottleneckClass.GC,
     Cause.ACK: BottleneckClass.DELAYED_ACK,
 }
 _DOING: Mapping[str, BottleneckClass] = {
@@ -269,9 +271,13 @@ def _add(parts: dict[BottleneckClass, Seconds], kind: BottleneckClass, value: Se
 def _category(cost: Cost, reading: EvidenceReading) -> BottleneckClass:
     """The kind of time, with waits for a database told from those for other services."""
     kind = time_class(cost)
+    leads = destinations(reading.knee).get(cost.key, {})
+    if leads and cost.waits.get(ThreadState.AWAIT, 0.0) > _QUEUE_NAMES_CLASS * cost.blamed:
+        kind = (
+            BottleneckClass.DOWNSTREAM
+        )  # What it awaits comes from elsewhere.
     if kind is not BottleneckClass.DOWNSTREAM:
         return kind
-    leads = destinations(reading.knee).get(cost.key, {})
     most = max(leads, key=lambda endpoint: leads[endpoint], default="")
     peer = peer_at(most, reading.knee) or Peer(most, (most,), 0.0)
     return BottleneckClass.DATABASE if peer.kind is PeerKind.DATABASE else kind

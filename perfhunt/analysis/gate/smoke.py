@@ -88,6 +88,20 @@ def requests_needed(slo: Slo) -> int:
     return max([slo.min_samples, *(needed(share) for share in shares)])
 
 
+def length_words(question: Question, step: Step) -> str:
+    """How long a smoke takes, and why so long: `for 53 s: its p99 needs 368 requests`."""
+    takes, slo = f"for {format_duration(step.duration)}", question.slo
+    if question.smoke.duration is not None:
+        return f"{takes}, as [smoke] asks"
+    if step.duration <= SHORTEST:
+        return f"{takes}, the shortest"
+    need = requests_needed(slo)
+    keys = [o.key for o in slo.objectives if o.percentile and needed(1 - o.percentile) == need]
+    whose = f"its {keys[0]} needs" if keys else "min_samples is"
+    longest = ", the longest" if step.duration >= LONGEST else ""
+    return f"{takes}{longest}: {whose} {need:,} requests"
+
+
 def asked_of(slo: Slo, rate: PerSecond) -> SmokeAsked:
     """The objectives that a smoke can ask: neither a throughput above its rate, nor what grows over
     hours. Failing is asked about where the SLO itself would let it pass.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from perfhunt.cli.options import (
+    ExecPrefixOption,
     OneArrayOption,
     PidOption,
     PortOption,
@@ -25,6 +26,7 @@ def doctor(
     port: PortOption = None,
     file: TestFileOption = None,
     watch: WatchOption = 10.0,
+    exec_prefix: ExecPrefixOption = "",
     as_json: OneArrayOption = False,
 ) -> None:
     """Check every tool, permission and limit, and what else this host does; each failure comes with
@@ -33,7 +35,7 @@ def doctor(
     from perfhunt.cli.view.results import show_lines, show_plain
     from perfhunt.jobs.doctor import DoctorRequest, run_doctor
 
-    result = run_doctor(DoctorRequest(pid, port, file, watch))
+    result = run_doctor(DoctorRequest(pid, port, file, watch, exec_prefix))
     if as_json:
         plain = [asdict(check) for check in result.checks]
         show_plain(plain)

@@ -56,11 +56,15 @@ VERBS: dict[str, Verb] = {
     "init": Verb(init.init, "Write a perfhunt.toml for a live process."),
     "doctor": Verb(doctor.doctor, "Check every tool, permission and limit."),
     "investigate": Verb(
-        investigate.investigate, "Find the knee, profile there, say what stops the service."
+        investigate.investigate,
+        "Find the knee, profile there, say what stops the service.",
+        f"investigate {_SERVE}",
     ),
-    "smoke": Verb(smoke.smoke, "Is the SLO met at a low rate? Half a minute, for CI."),
+    "smoke": Verb(smoke.smoke, "Is the SLO met at a low rate? 30 to 60 s, for CI."),
     "nightly": Verb(nightly.nightly, "Investigate, soak, compare with the baseline."),
-    "profile": Verb(profile.profile, "Profile a live service under the load it has."),
+    "profile": Verb(
+        profile.profile, "Profile a live service under the load it has.", f"profile {_SERVE}"
+    ),
     "verify": Verb(
         verify.verify, "One change, the same question, a verdict.", f"verify --base HEAD {_SERVE}"
     ),

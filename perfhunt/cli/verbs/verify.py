@@ -29,6 +29,7 @@ from perfhunt.cli.options import (
     TestFileOption,
     TrustOption,
     UrlOption,
+    VerdictPageOption,
 )
 
 if TYPE_CHECKING:
@@ -54,17 +55,16 @@ def verify(
     trust_repository: TrustOption = False,
     against: AgainstOption = None,
     artifacts: ArtifactsOption = None,
+    html: VerdictPageOption = None,
     exit_zero_on: ExitZeroOption = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Check that exactly one thing changed, ask the stored question again, and give a verdict.
-    With --pid: of a service you restarted with the change in it. With -- COMMAND: both versions are
-    started from git, side by side, each on its own $PORT, which is surer and sees smaller changes.
-    Exit code 0: KEEP, NO CHANGE or NOT WORTH IT; 90: REVERT; 91: MIXED, INCONCLUSIVE or INVALID;
-    92: not exactly one change.
-    """
+    """Check that one thing changed, ask the question again, and give a verdict. With --pid: of a
+    service restarted with the change in it. With -- COMMAND: both versions are started from git,
+    side by side, each on its own $PORT, which sees smaller changes. Exit code 0: KEEP, NO CHANGE or
+    NOT WORTH IT; 90: REVERT; 91: MIXED, INCONCLUSIVE or INVALID; 92: not exactly one change."""
     from perfhunt.cli import console
     from perfhunt.cli.view.watchers import watching
     from perfhunt.jobs.request import duration_of, profile_policy, words_of
@@ -90,6 +90,7 @@ def verify(
         allow_busy=allow_busy,
         trust_repository=trust_repository,
         artifacts=artifacts,
+        page=html,
         store=store,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:

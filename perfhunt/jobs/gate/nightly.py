@@ -14,7 +14,7 @@ from perfhunt.errors import ExitCode, UnsafeTarget, UsageError
 from perfhunt.jobs.ci.verdict_files import write_verdict
 from perfhunt.jobs.investigate import run_asked, soak_time
 from perfhunt.jobs.request import InvestigateRequest
-from perfhunt.jobs.setup import question_of, target_of
+from perfhunt.jobs.setup import aimed, question_of
 from perfhunt.jobs.stored.baseline import packed_baseline, require_same_question, require_whole
 from perfhunt.jobs.stored.run import host_noise, load_run
 from perfhunt.model.question import Question, TargetEnvironment
@@ -74,12 +74,13 @@ def run_nightly(request: NightlyRequest, watch: EventWatcher = unwatched) -> Nig
     """
     asked = request.investigate
     asked = replace(asked, soak=soak_time(SOAK if asked.soak is None else asked.soak))
-    question, target = target_of(asked, question_of(asked))
-    _require_dedicated(question)
-    baseline = baseline_for(request, question, watch)
-    if baseline is not None and baseline.environment.host not in ("", platform.node()):
-        watch(Noted(f"{OTHER_HOST} ({baseline.environment.host}, and this is {platform.node()})"))
-    run = run_asked(asked, question, target, watch)
+    with aimed(asked, question_of(asked)) as (question, target):
+        _require_dedicated(question)
+        baseline = baseline_for(request, question, watch)
+        if baseline is not None and baseline.environment.host not in ("", platform.node()):
+            hosts = f"({baseline.environment.host}, and this is {platform.node()})"
+            watch(Noted(f"{OTHER_HOST} {hosts}"))
+        run = run_asked(asked, question, target, watch)
     if baseline is None:
         return NightlyResult(run)
     verdict = compare(baseline, run, host_noise(asked.store, watch))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfhunt.jobs.request import Confirm, InvestigateRequest
-from perfhunt.jobs.setup import question_of, target_of, workbench
+from perfhunt.jobs.setup import aimed, question_of, workbench
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Run, RunKind, unwatched
 from perfhunt.stories.smoke import smoke
@@ -15,6 +15,8 @@ def run_smoke(
     """The run, stored; of the request's profile only whether a miss is looked into. Raises
     PerfhuntError; what was measured until then is stored.
     """
-    question, target = target_of(request, question_of(request))
-    with workbench(request, question, target, RunKind.SMOKE, watch, confirm) as lab:
+    with (
+        aimed(request, question_of(request)) as (question, target),
+        workbench(request, question, target, RunKind.SMOKE, watch, confirm) as lab,
+    ):
         return smoke(question, lab, profile=request.profile is not ProfilePolicy.OFF)

@@ -10,10 +10,10 @@ from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.finding import Caution, CautionCode
-from perfhunt.model.run import Run
 from perfhunt.model.text.escaping import json_text
 from perfhunt.reports.format import FORMATS, page_of_change
 from perfhunt.reports.html.compared import BeforeAfter
+from perfhunt.reports.html.verdict_page import verdict_page
 from perfhunt.store.files import write_atomic
 from perfhunt.store.predictions import VERDICT_FILE, prediction_document
 
@@ -30,9 +30,7 @@ def keep(result: VerifyResult) -> VerifyResult:
     try:
         write_atomic(result.directory / VERDICT_FILE, json_text(plain(result), indent=2) + "\n")
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
-        if result.runs is not None:
-            name = FORMATS["html"].file_name
-            write_atomic(result.directory / name, _page(result, *result.runs))
+        write_atomic(result.directory / FORMATS["html"].file_name, page(result))
     except StoreError as error:
         return cautioned(result, "the verdict is not kept in full", error, CautionCode.NOT_KEPT)
     except UNRENDERED as error:
@@ -42,8 +40,11 @@ def keep(result: VerifyResult) -> VerifyResult:
     return result
 
 
-def _page(result: VerifyResult, before: Run, after: Run) -> str:
-    """The report of the run after, with the verdict on the change."""
+def page(result: VerifyResult) -> str:
+    """The report of the run after, with the verdict on the change; the verdict's own page where
+    both versions were measured side by side.
+    """
+    before, after = result.runs or (None, None)
     story = BeforeAfter(
         before=before,
         verdict=result.verdict,
@@ -51,7 +52,9 @@ def _page(result: VerifyResult, before: Run, after: Run) -> str:
         attribution=result.attribution,
         prediction=result.prediction,
     )
-    return page_of_change(after, story)
+    if after is not None:
+        return page_of_change(after, story)
+    return verdict_page(story, result.target, result.judged.id)
 
 
 def cautioned(
@@ -68,8 +71,10 @@ def cautioned(
 
 def plain(result: VerifyResult) -> dict[str, object]:
     """A verdict as JSON values."""
+    before = {} if result.runs is None else {"before": result.runs[0].id}
     return {
         "schema": SCHEMA,
+        **before,
         "word": str(result.verdict.word),
         "exit_code": int(result.verdict.exit_code),
         "verdict": verdict_document(result.verdict, result.change),

@@ -13,7 +13,7 @@ from perfhunt.change.read import read_change
 from perfhunt.change.running import differences, stale
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.jobs.request import Confirm, InvestigateRequest
-from perfhunt.jobs.setup import surroundings, target_of, workbench
+from perfhunt.jobs.setup import aimed, surroundings, workbench
 from perfhunt.jobs.stored.run import host_noise, hot_stacks
 from perfhunt.jobs.verify.attribution import profiles_of, scored, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch
@@ -56,9 +56,19 @@ def verify_process(
             "perfhunt verify --base REV --head REV -- COMMAND",
         )
     stored = stored_run(request)
-    question, target = target_of(
-        _again(request), question_again(stored, request.file, request.store)
-    )
+    asked = question_again(stored, request.file, request.store)
+    with aimed(_again(request), asked) as (question, target):
+        return _verified(request, stored, question, target, watch, confirm)
+
+
+def _verified(
+    request: VerifyRequest,
+    stored: Run,
+    question: Question,
+    target: TargetProcess,
+    watch: EventWatcher,
+    confirm: Confirm | None,
+) -> VerifyResult:
     place = Path(target.git_root) if target.git_root else Path.cwd()
     repository = find_repository(place, request.trust_repository, request.store)
     change = read_change(repository, base_revision(repository, stored, request))

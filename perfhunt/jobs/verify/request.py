@@ -50,6 +50,7 @@ class VerifyRequest:
     store: Path = Path(".perfhunt")
     trust_repository: bool = False
     artifacts: Path | None = None
+    page: Path | None = None  # the page of the verdict (HTML), here too
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from perfhunt.errors import PerfhuntError, StoreError, UsageError
 from perfhunt.jobs.ci.verdict_files import write_verdict
+from perfhunt.jobs.publish import UNRENDERED
 from perfhunt.jobs.request import Confirm, require_time
 from perfhunt.jobs.verify.command import verify_command
-from perfhunt.jobs.verify.keeping import PATCH_FILE, cautioned, keep
+from perfhunt.jobs.verify.keeping import PATCH_FILE, cautioned, keep, page
 from perfhunt.jobs.verify.process import verify_process
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import with_baseline
 from perfhunt.model.finding import CautionCode
 from perfhunt.model.run import EventWatcher, unwatched
 from perfhunt.model.verdict.verdict import Word
+from perfhunt.store.files import write_atomic
 
 # Verdicts after which the edit is better taken out again.
 TAKEN_OUT = (Word.REVERT, Word.NO_CHANGE, Word.NOT_WORTH_IT)
@@ -40,7 +42,24 @@ def run_verification(
     else:
         result = verify_process(request, watch, confirm)
     # Kept before anything is done to the working tree, and again with what was.
-    return handed_out(keep(concluded(keep(result), request.revert)), request.artifacts)
+    kept = keep(concluded(keep(result), request.revert))
+    return handed_out(paged(kept, request.page), request.artifacts)
+
+
+def paged(result: VerifyResult, place: Path | None) -> VerifyResult:
+    """The result, with its page at `place`, if that is given; where it could not be written a
+    caution says so, and the verdict stands.
+    """
+    if place is None:
+        return result
+    try:
+        write_atomic(place, page(result))
+    except StoreError as error:
+        return cautioned(result, "no page", error, CautionCode.NOT_KEPT)
+    except UNRENDERED as error:
+        refused = StoreError(f"it could not be rendered ({error!r})")
+        return cautioned(result, "no page", refused, CautionCode.NOT_KEPT)
+    return result
 
 
 def handed_out(

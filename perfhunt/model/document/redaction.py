@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perfhunt.model import redact
+from perfhunt.model.inside.look import StartedService
 from perfhunt.model.profile import Frame, FrameKind, Profile, Stack, regrouped
 from perfhunt.model.run import Run, TargetProcess
 from perfhunt.model.states import States
@@ -18,9 +19,14 @@ def redacted(run: Run) -> Run:
         run,
         question=run.question.redacted(),
         target=None if run.target is None else _target(run.target),
+        launched=None if run.launched is None else _started(run.launched),
         states={span: _states(states) for span, states in run.states.items()},
         profiles={span: redacted_profile(profile) for span, profile in run.profiles.items()},
     )
+
+
+def _started(launched: StartedService) -> StartedService:
+    return replace(launched, command=redact.command(launched.command))
 
 
 def redacted_profile(profile: Profile) -> Profile:

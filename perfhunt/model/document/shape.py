@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from perfhunt.model.finding import BottleneckClass, Caution, LatencyPart, ProbeEffect, WhatIf
+from perfhunt.model.inside.look import InsideLook, StartedService
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.latency import RouteFailure
 from perfhunt.model.profile import ProfileMode
@@ -359,6 +360,8 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     question: QuestionDocument
     environment: Environment
     target: TargetProcess | None
+    launched: StartedService | None = None
+    inside: tuple[InsideLook, ...] = ()
     slo: SloDocument
     knee: KneeOrNone
     knees: tuple[KneeOrNone, ...]

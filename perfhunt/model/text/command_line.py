@@ -15,10 +15,12 @@ HIDDEN = "…"
 # Forms of values.
 _COUNT = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
 _AMOUNT = re.compile(r"\d{1,6}(?:\.\d{1,3})?[kKmMgG]?")
-_PORT = re.compile(r"\d{1,5}")
+# A number, or what a command that we start has in its place.
+_PORT_WORD = r"(?:\d{1,5}|\$PORT|\$\{PORT\}|\{port\})"
+_PORT = re.compile(_PORT_WORD)
 _HOST = r"(?:localhost|(?:\d{1,3}\.){3}\d{1,3}|\[?[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}\]?)"
 _AT_HOST = re.compile(_HOST)
-_ADDRESS = re.compile(rf"(?:http://)?(?:{_HOST})?:\d{{1,5}}")
+_ADDRESS = re.compile(rf"(?:http://)?(?:{_HOST})?:{_PORT_WORD}")
 _FILE = re.compile(
     r"(?:[\w.+@-]*/)*[\w.+-]+\.(?:py|pyz|js|mjs|cjs|ts|jar|war|rb|php|pl|sh|exs"
     r"|toml|conf|cfg|ini|json|ya?ml|xml)"

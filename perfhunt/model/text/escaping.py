@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import Any, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
-from markupsafe import Markup
+if TYPE_CHECKING:  # Who captures on another host (`profilers.remote`) writes no markup.
+    from markupsafe import Markup
 
 # Text that is Markdown already: made by `markdown` and `code`, or written by ourselves.
 Markdown = NewType("Markdown", str)
@@ -95,6 +96,8 @@ def markup(text: object) -> Markup:
     """Text for HTML, SVG and XML: for the inside of elements and for quoted attributes. What is
     markup already stays.
     """
+    from markupsafe import Markup
+
     return text if isinstance(text, Markup) else Markup.escape(visible(str(text)))
 
 

@@ -5,6 +5,6 @@ Where things lie in memory differs by version and build, so it is not listed her
 target's own interpreter runs a specimen, which tells the addresses of objects it knows, and the
 offsets are those at which its memory holds them.
 
-One way only, each may import those named before it: memory; layouts; objects, tiles, resident;
+One way only, each may import those named before it: layouts; objects, tiles, resident;
 stacks, chains; greenlets; tasks, awaits; target; looks.
 """

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.cpython.memory import WORD, fields_at, pointer, word_at
 from perfhunt.profilers.cpython.objects import Objects
+from perfhunt.target.proc.memory import WORD, fields_at, pointer, word_at
 
 _DEEPEST = 100  # coroutines and tasks in one chain; a longer one is a misreading
 _MOST_GATHERED = 4096

@@ -17,11 +17,11 @@ from perfhunt.analysis.diagnosis.known.greenlets import of_hub
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Bytes, Seconds, Share, format_bytes
 from perfhunt.profilers.cpython.layouts.search import LOWEST, OBJECT
-from perfhunt.profilers.cpython.memory import POINTER, WORD
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.resident import ResidentMemory
 from perfhunt.profilers.cpython.stacks import Stacks
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.memory import POINTER, WORD
 
 _LIBRARY, _MODULE, _TYPE = "/_greenlet.", "greenlet._greenlet", "greenlet"
 _HUBS = ("gevent.hub", "eventlet.hubs.hub")

@@ -21,11 +21,11 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
 from perfhunt.profilers.cpython.chains import AwaitChain
 from perfhunt.profilers.cpython.greenlets import Greenlets, Readiness, is_hub
-from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import PythonThread, Stacks, ThreadStack
 from perfhunt.profilers.cpython.target import learnt_layout
 from perfhunt.profilers.cpython.tasks import Tasks
+from perfhunt.target.proc.memory import ProcessMemory
 from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 

@@ -9,8 +9,8 @@ from pathlib import PurePath
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame
 from perfhunt.profilers.cpython.layouts.layout import Layout
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.memory import WORD, ProcessMemory
 
 _INT = struct.Struct("<i")
 _LONG_TEXT = 4096  # characters; no name or path is longer (PATH_MAX)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Collection, Iterator
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import groupby
 
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.files import text
+from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory
 from perfhunt.target.proc.process import PAGE
 
 _PIECE: Bytes = 8 << 20  # searched at once
@@ -40,13 +39,17 @@ class ResidentMemory:
 
     def holding(self, values: Collection[int]) -> Iterator[tuple[int, int]]:
         """(where, which) of every aligned word that is one of these."""
-        wanted = np.fromiter(values, np.uint64)
+        # They are few, and bytes are found faster than words are compared.
+        wanted = [(value, value.to_bytes(WORD, "little")) for value in values]
         for begin, size in self._extents:
             for at in range(begin, begin + size, _PIECE):
                 raw = self._memory.read(at, min(_PIECE, begin + size - at))
-                words = np.frombuffer(raw, np.uint64, len(raw) // WORD)
-                for index in np.flatnonzero(np.isin(words, wanted)).tolist():
-                    yield at + index * WORD, int(words[index])
+                for value, word in wanted:
+                    found = raw.find(word)
+                    while found >= 0:
+                        if found % WORD == 0:
+                            yield at + found, value
+                        found = raw.find(word, found + 1)
 
 
 def _pieces(line: str, pages: int) -> Iterator[Extent]:
@@ -61,12 +64,15 @@ def _pieces(line: str, pages: int) -> Iterator[Extent]:
     if there is None:
         yield begin, end - begin
         return
-    edges = np.flatnonzero(np.diff(there.astype(np.int8), prepend=0, append=0)).tolist()
-    for first, beyond in zip(edges[::2], edges[1::2], strict=True):
-        yield begin + first * PAGE, (beyond - first) * PAGE
+    at = begin
+    for is_there, run in groupby(there):
+        size = len(list(run)) * PAGE
+        if is_there:
+            yield at, size
+        at += size
 
 
-def _there(begin: int, end: int, pages: int) -> NDArray[np.bool_] | None:
+def _there(begin: int, end: int, pages: int) -> list[bool] | None:
     """Of each page whether it is in memory, or was swapped out."""
     count = (end - begin) // PAGE
     try:
@@ -75,5 +81,4 @@ def _there(begin: int, end: int, pages: int) -> NDArray[np.bool_] | None:
         return None
     if len(raw) < count * WORD:
         return None
-    there: NDArray[np.bool_] = np.frombuffer(raw, np.uint64) >> np.uint64(_THERE) != 0
-    return there
+    return [entry >> _THERE != 0 for entry in array("Q", raw)]

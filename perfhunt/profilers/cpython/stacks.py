@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import POINTER, WORD, Batch, Extent, word_at
 from perfhunt.profilers.cpython.objects import Objects
+from perfhunt.target.proc.memory import POINTER, WORD, Batch, Extent, word_at
 
 _SHIM = "<shim>"  # the file of a frame that the interpreter put in for itself (3.12)
 _MOST_THREADS = 4096

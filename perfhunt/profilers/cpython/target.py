@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path, PurePath
 from typing import IO, Any
 
@@ -17,19 +18,21 @@ from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import json_value
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.profilers.cpython.layouts.contained import Container, only_child
 from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.learn import layout_of
-from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import Stacks
 from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.files import link, read, reader_until
+from perfhunt.target.proc.namespaces import seen_from_here
+from perfhunt.target.proc.memory import ProcessMemory
 from perfhunt.target.proc.process import status_field
 from perfhunt.target.runtime import PythonImage, is_interpreter, python_image
 
 _LIMIT: Seconds = 10.0  # a tenth of a second is usual
 _LONGEST: Bytes = 1 << 20  # of its one line, which has two kilobytes
-_SPECIMEN = Path(__file__).parent / "layouts" / "specimen.txt"
+_SPECIMEN = resources.files(__package__) / "layouts" / "specimen.txt"
 # What the specimen is known to be at: the functions that a thread is parked in, and the coroutines
 # that tasks await through.
 _PARKED = ("outer", "middle", "inner")
@@ -44,6 +47,7 @@ class _Interpreter:
     """What is run to learn a layout: a program by its name, and the file that is executed, which
     may be another's: of a program that is no longer at its path, the kernel still has the file.
     `image` is where the target has its Python; `copied`: it is to be had from the target alone.
+    In a container, `program` and `file` are paths there.
     """
 
     program: str
@@ -52,18 +56,21 @@ class _Interpreter:
     owner: tuple[int, int]  # uid and gid
     libraries: str
     copied: bool
+    container: Container | None
 
 
 def learnt_layout(pid: int) -> Layout:
     """How the interpreter of a process keeps its objects. Raises AttachFailed with the reason.
 
-    Its program is run once, as the owner of the process and isolated from site packages and user
-    code, with a script that makes a few objects and tells their addresses. A program that is not
-    Python's own is never run: it would be the service, once more.
+    Its program is run once, as the owner of the process, in its container where it has one, and
+    isolated from site packages and user code, with a script that makes a few objects and tells
+    their addresses. A program that is not Python's own is never run: it would be the service, once
+    more.
     """
     interpreter = _interpreter_of(pid)
     image = interpreter.image
-    known = (image.path, image.node, *interpreter.owner, interpreter.libraries)
+    place = interpreter.container
+    known = (image.path, image.node, *interpreter.owner, interpreter.libraries, place)
     if known not in _learnt:
         _learnt[known] = _learn(pid, interpreter)
     return _learnt[known]
@@ -76,24 +83,26 @@ def _interpreter_of(pid: int) -> _Interpreter:
     image, exe = python_image(pid), f"/proc/{pid}/exe"
     program = link(pid, "exe").removesuffix(" (deleted)")
     try:
-        mapped = os.stat(exe)
+        container, mapped = Container.of(pid), os.stat(exe)
         uid, gid = (int(status_field(pid, field).split()[1]) for field in ("Uid", "Gid"))
-    except (OSError, IndexError) as error:
+    except (OSError, IndexError, ValueError) as error:
         raise AttachFailed(f"The interpreter of pid {pid} may not be looked at: {error}") from error
     if image is None:
         raise AttachFailed(f"Pid {pid} has no Python mapped that may be looked at")
     file = program
     if not is_interpreter(program):
-        beside = _beside(image)
+        beside = _beside(image, pid)
         if beside is None:
             raise AttachFailed(
                 f"{program} is no Python interpreter that could be asked how it keeps its objects"
                 " (one that has a Python inside would start the service once more)"
             )
         program = file = beside
+    elif container is not None:
+        file = exe
     elif not _is_file(program, mapped):
         if os.path.exists(program) and not link(pid, "exe").endswith(" (deleted)"):
-            raise AttachFailed(f"{program} is not the program that pid {pid} runs (a container's?)")
+            raise AttachFailed(f"{program} is not the program that pid {pid} runs any more")
         file = exe
     return _Interpreter(
         program=program,
@@ -102,16 +111,18 @@ def _interpreter_of(pid: int) -> _Interpreter:
         owner=(uid, gid),
         libraries=_libraries(pid),
         copied=image.replaced and not image.program,
+        container=container,
     )
 
 
-def _beside(image: PythonImage) -> str | None:
+def _beside(image: PythonImage, pid: int) -> str | None:
     """The interpreter of the same installation as a libpython: PREFIX/bin/python3.12 of
     PREFIX/lib/libpython3.12.so.1.0.
     """
     name = PurePath(image.file).name.removeprefix("lib").partition(".so")[0]
     program = PurePath(image.file).parent.parent / "bin" / name
-    return str(program) if not image.program and os.access(program, os.X_OK) else None
+    there = not image.program and os.access(seen_from_here(pid, program), os.X_OK)
+    return str(program) if there else None
 
 
 def _is_file(path: str, other: os.stat_result) -> bool:
@@ -124,6 +135,11 @@ def _is_file(path: str, other: os.stat_result) -> bool:
 def _learn(pid: int, interpreter: _Interpreter) -> Layout:
     environment = {_LIBRARIES: interpreter.libraries} if interpreter.libraries else {}
     with tempfile.TemporaryDirectory(prefix="perfhunt-layout-") as scratch:
+        if interpreter.copied and interpreter.container is not None:
+            raise AttachFailed(
+                f"{interpreter.image.file} was replaced since pid {pid} began, in its container",
+                "Start the service again.",
+            )
         if interpreter.copied:
             environment["LD_PRELOAD"] = _copied(pid, interpreter.image, Path(scratch))
         return _learnt_from(interpreter, environment)
@@ -152,30 +168,35 @@ def _learnt_from(interpreter: _Interpreter, environment: Mapping[str, str]) -> L
     as_owner: dict[str, Any] = {}
     if os.geteuid() == 0 and owner != (0, 0):
         as_owner = {"user": owner[0], "group": owner[1], "extra_groups": []}
+    words = [program, "-I", "-S", "-c", _SPECIMEN.read_text(encoding="utf-8")]
     try:
-        specimen = subprocess.Popen(
-            [program, "-I", "-S", "-c", _SPECIMEN.read_text(encoding="utf-8")],
-            executable=interpreter.file,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            cwd="/",
-            start_new_session=True,
-            **as_owner,
-        )
+        if (container := interpreter.container) is not None:
+            specimen = container.start(words, interpreter.file, owner, interpreter.libraries)
+        else:
+            specimen = subprocess.Popen(
+                words,
+                executable=interpreter.file,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+                **as_owner,
+            )
     except (OSError, subprocess.SubprocessError) as error:
         raise AttachFailed(f"{program} could not be run to learn its layout: {error}") from error
     with specimen:
         try:
             assert specimen.stdout is not None
             facts = _told(specimen.stdout, program)
-            memory = ProcessMemory(specimen.pid)
+            pid = specimen.pid if container is None else only_child(specimen.pid)
+            memory = ProcessMemory(pid)
             try:
                 layout = _proved(layout_of(facts, memory), memory)
             finally:
                 memory.close()
-            own = python_image(specimen.pid)
+            own = python_image(pid)
             if own is None or not (interpreter.copied or own.node == interpreter.image.node):
                 raise AttachFailed(
                     f"{program} runs another Python than the process, which has that of"

@@ -11,9 +11,9 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 
 from perfhunt.profilers.cpython.chains import AwaitChain, Chains, PendingTask, TaskReading
-from perfhunt.profilers.cpython.memory import WORD
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.tiles import Tiles, tiles_of
+from perfhunt.target.proc.memory import WORD
 
 _MODULE = "asyncio.tasks"
 _MOST_TASKS = 4096

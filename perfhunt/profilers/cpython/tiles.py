@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import Batch, Extent, ProcessMemory
+from perfhunt.target.proc.memory import Batch, Extent, ProcessMemory
 
 # A tile holds several objects: things made together lie together, and one long read costs less than
 # several short ones. It is less than a page, so it is mapped whole or not at all.

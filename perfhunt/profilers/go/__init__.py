@@ -1,1 +1,8 @@
-"""Go through net/http/pprof."""
+"""Go: goroutines read from memory, and the profile that net/http/pprof serves.
+
+Nothing is listed by version: where things lie is read from what every Go program carries for its
+own tracebacks and its collector, stripped or not.
+
+One way only, each may import those named before it: image; functions, structs; last_calls;
+goroutines; waits; looks. `profiler` stands beside them.
+"""

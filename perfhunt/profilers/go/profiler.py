@@ -17,9 +17,9 @@ from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.go.goroutines import LockLooks
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.target.proc.namespaces import Namespace, lives_apart
 from perfhunt.target.proc.sockets import held_listening
 
 _INDEX = "/debug/pprof/"
@@ -27,10 +27,6 @@ _ANSWER: Seconds = 3.0  # of a port that serves it; one that does not speak HTTP
 _PATIENCE: Seconds = 15.0  # beyond the profile's own time
 _NEARLY: Seconds = 1.0  # a profile that ends so soon is waited for, since Go keeps no part of it
 _POLL: Seconds = 0.05
-# Between looks at all goroutines: each stops the program for a moment, some microseconds for each
-# of them (runtime.GoroutineProfile).
-_LOOK_EVERY: Seconds = 0.25
-_MOST_NOTES = 3
 _LARGEST: Bytes = 16 << 20  # of an answer, which is zipped: a profile of a minute is under 1 MiB
 _USUAL_HZ = 100.0  # of runtime/pprof, where a profile does not say its period
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -40,6 +36,8 @@ def _pprof_address(pid: int) -> tuple[str, int] | None:
     """Where a process serves net/http/pprof, by asking each port it listens on; None when none of
     them answers.
     """
+    if lives_apart(pid, Namespace.NETWORK):  # Its addresses are others' here.
+        return None
     for listener in held_listening(pid):
         host = _LOOPBACK.get(listener.local, listener.local)
         try:
@@ -90,8 +88,6 @@ class _Download:
                 'import _ "net/http/pprof" and serve http.DefaultServeMux on a loopback port',
             )
         (self._host, self._port), self._pid, self._seconds, self._raw = address, pid, seconds, raw
-        self._locks = LockLooks()
-        self._notes: tuple[str, ...] = ()
 
     def fetch(self, ask_stop: threading.Event) -> Profile:
         """The profile. Go gives nothing of one that is cut short, so `ask_stop` means no profile.
@@ -109,11 +105,7 @@ class _Download:
         helper = threading.Thread(target=download, name=f"perfhunt-go-{self._pid}", daemon=True)
         helper.start()
         end = time.monotonic() + self._seconds
-        look_at = time.monotonic()
         while helper.is_alive() and not (ask_stop.is_set() and time.monotonic() < end - _NEARLY):
-            if look_at <= time.monotonic() < end:
-                self._look_at_locks()
-                look_at = time.monotonic() + _LOOK_EVERY
             helper.join(_POLL)
         if not answers:
             raise AttachFailed(
@@ -121,15 +113,6 @@ class _Download:
                 " and Go keeps no part of it"
             )
         return self._profile(answers[0])
-
-    def _look_at_locks(self) -> None:
-        """One look at all goroutines; without it, the profile is one of the CPU alone."""
-        try:
-            status, body = _get(self._host, self._port, f"{_INDEX}goroutine", _ANSWER)
-            if status == 200:
-                self._locks.add(body)
-        except (OSError, http.client.HTTPException, Unreadable) as error:
-            self._notes = (*self._notes, f"a look at the goroutines failed: {error}")[:_MOST_NOTES]
 
     def _profile(self, answer: tuple[int, bytes] | str) -> Profile:
         where = f"http://{self._host}:{self._port}{_INDEX}profile"
@@ -155,9 +138,7 @@ class _Download:
             pids=(self._pid,),
             ticks=round(parsed.seconds * rate),
             command=("GET", f"{where}?seconds={self._seconds}"),
-            notes=self._notes,
             raw=self._raw.name,
-            lock_waits=self._locks.waits(),
         )
 
 
@@ -170,6 +151,7 @@ class GoProfiler(Profiler):
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    blind = "what runs in C code that is called through cgo"
     at_once = 1  # each is asked over HTTP, and answers when its time is over
 
     def available(self, pids: Sequence[int] = ()) -> str:

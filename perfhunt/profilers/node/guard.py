@@ -4,7 +4,7 @@ before the signal that opens the door.
     python -P -m perfhunt.profilers.node.guard PID
 
 PID is that of the process in its own namespace. The guard says `ready`, then waits for its input to
-end; a line before that end means that the door is closed already.
+end; each line before that end is a port that the door may be at, or says that it is closed already.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from contextlib import closing, suppress
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.node.inspector import Inspector, InspectorError, is_open, session_url
+from perfhunt.profilers.node.inspector import (
+    PORT,
+    Inspector,
+    InspectorError,
+    is_open,
+    session_url,
+)
 from perfhunt.target.proc.threads import own_pid
 
 # The signal takes effect between two turns of the target's event loop: a door that has not opened
@@ -25,10 +31,11 @@ from perfhunt.target.proc.threads import own_pid
 _OPENS_WITHIN: Seconds = 10.0
 _TRIES_FOR: Seconds = 60.0
 _POLL: Seconds = 0.05
-_TURN: Seconds = 0.3  # of the target's event loop, until it is told again
 _WORD: Bytes = 16  # of what the two say to each other
-# JavaScript for the target: the end of its inspector, once the answer is on its way.
-_CLOSE = "setImmediate(() => process._debugEnd()); 0"
+_CLOSED = "closed"
+# JavaScript for the target: what was put in is taken out with the door (door.js); without it, the
+# end of its inspector, late enough that the answer still gets out.
+_CLOSE = "globalThis.__perfhunt?.close() ?? setTimeout(() => process._debugEnd(), 20); 0"
 
 
 class DoorGuard:
@@ -53,20 +60,26 @@ class DoorGuard:
                 self._program.kill()
                 raise AttachFailed("the guard of Node's inspector did not start")
 
+    def moves(self, port: int) -> None:
+        """The door may be at this port from now on. Raises OSError."""
+        assert self._program.stdin is not None
+        self._program.stdin.write(b"%d\n" % port)
+        self._program.stdin.flush()
+
     def dismiss(self, closed: bool) -> None:
         """End it: at once where the door is `closed`, else it sees to that first. Idempotent."""
         line = self._program.stdin
         assert line is not None
         with suppress(OSError, ValueError):  # It has gone, or was dismissed before.
             if closed:
-                line.write(b"closed\n")
+                line.write(f"{_CLOSED}\n".encode())
             line.close()
         self._program.wait()
 
 
-def _close(pid: int) -> bool:
-    """Whether the inspector that is open is that of the process, and was told to end."""
-    with suppress(InspectorError), closing(Inspector(session_url())) as inspector:
+def _close(pid: int, port: int) -> bool:
+    """Whether the inspector that is open there is that of the process, and was told to end."""
+    with suppress(InspectorError), closing(Inspector(session_url(port=port))) as inspector:
         if inspector.evaluate("process.pid") == pid:
             inspector.evaluate(_CLOSE)
             return True
@@ -75,18 +88,16 @@ def _close(pid: int) -> bool:
 
 def main(pid: int) -> None:
     """Wait for the end of the input, and close the door of that process if it is open."""
-    os.write(sys.stdout.fileno(), b"ready\n")  # at once: who reads does not read on
-    if os.read(sys.stdin.fileno(), _WORD):
+    os.write(sys.stdout.fileno(), b"ready\n")
+    said = b"".join(iter(lambda: os.read(sys.stdin.fileno(), _WORD), b"")).decode().split()
+    if _CLOSED in said:
         return
-    began, told = time.monotonic(), False
+    ports, began = [*map(int, said), PORT], time.monotonic()
     while (passed := time.monotonic() - began) < _TRIES_FOR:
-        if is_open():
-            told = _close(pid) or told
-            time.sleep(_TURN)
-        elif told or passed > _OPENS_WITHIN:
+        doors = [port for port in ports if is_open(port=port)]
+        if any(_close(pid, port) for port in doors) or (not doors and passed > _OPENS_WITHIN):
             return
-        else:
-            time.sleep(_POLL)
+        time.sleep(_POLL)
 
 
 if __name__ == "__main__":

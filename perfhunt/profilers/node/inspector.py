@@ -102,14 +102,21 @@ class Inspector:
             raise InspectorError(f"{method}: its result is not an object")
         return result
 
-    def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the target. Raises InspectorError when it
-        throws.
+    def evaluate(self, expression: str, *, requires: bool = False) -> Any:
+        """The value of a JavaScript expression in the target; with `requires` it may say `require`,
+        whatever kind of module the program is. Raises InspectorError when it throws.
         """
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        result = self.call(
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            includeCommandLineAPI=requires,
+        )
         try:
             if "exceptionDetails" in result:
-                raise InspectorError(str(result["exceptionDetails"]["text"])[:_LONGEST_WORDS])
+                details = result["exceptionDetails"]
+                said = details.get("exception", {}).get("description", details["text"])
+                raise InspectorError(str(said)[:_LONGEST_WORDS])
             return result["result"].get("value")
         except (AttributeError, LookupError, TypeError) as error:
             raise InspectorError(

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -23,9 +24,13 @@ from perfhunt.model.profiles.readers.perf_script import (
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import STALL, ProfilerProcess, print_into
+from perfhunt.profilers.go.functions import go_calls
+from perfhunt.profilers.perf.call_graph import CallGraph, call_graph
 from perfhunt.profilers.perf.heartbeat import PerfHeartbeat, answers_pings
-from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.profilers.profiler import Capture, Profiler, own_file
+from perfhunt.target.binary.names import spelled
 from perfhunt.target.host.environment import printed
+from perfhunt.target.runtime import runtime_of
 
 _EVENT = "cpu-clock"  # there in virtual machines too, where hardware counters are not
 _LOST = re.compile(r"lost ([0-9]{1,9})", re.IGNORECASE)
@@ -36,8 +41,9 @@ _MANY_BROKEN = 0.2  # of the samples; below it, rankings by function hardly move
 _REASONS: Mapping[str, str] = {
     "cpython": "native frames only: py-spy cannot be used",
     "node": "native frames only: the inspector was not opened",
-    "go": "Go keeps frame pointers and symbols, so perf sees its functions",
+    "go": "Go keeps frame pointers and the names of its functions",
     "jvm": "native frames only: compiled Java has no symbols for perf",
+    **dict.fromkeys(("ruby", "php", "dotnet", "pypy"), "frames of the interpreter alone"),
 }
 _HINT = (
     "sudo sysctl kernel.perf_event_paranoid=1, or run as root,"
@@ -81,9 +87,10 @@ class PerfCapture:
         pids: tuple[int, ...],
         rate_hz: int,
         heartbeat: PerfHeartbeat | None,
+        graph: CallGraph,
     ) -> None:
         self._recording, self._raw, self._pids, self._rate_hz = recording, raw, pids, rate_hz
-        self._heartbeat = heartbeat
+        self._heartbeat, self._graph = heartbeat, graph
 
     def stop(self) -> None:
         """End it now; what was sampled is still given by `wait`."""
@@ -93,6 +100,7 @@ class PerfCapture:
         """The profile. Raises AttachFailed when perf recorded nothing that can be read."""
         recording = self._recording
         recording.wait()
+        calls_at = go_calls(self._pids[0]) if len(self._pids) == 1 else None
         if self._heartbeat is not None:
             self._heartbeat.close()
         if recording.killed or not self._raw.exists():
@@ -103,12 +111,12 @@ class PerfCapture:
         complaints = self._script()
         try:
             with self._text.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-                samples = list(parse_perf_script(lines))
+                samples = list(parse_perf_script(lines, calls_at))
         except Unreadable as error:
             raise AttachFailed(f"{self._text.name}: {error}") from error
         seconds = max(recording.seconds, 1e-9)
         lost = sum(int(n) for n in _LOST.findall(recording.output + complaints))
-        weights: Counter[Stack] = Counter(sample.stack for sample in samples)
+        weights: Counter[Stack] = Counter(_named(sample.stack) for sample in samples)
         return Profile(
             tool="perf",
             version=_version(),
@@ -122,7 +130,7 @@ class PerfCapture:
             command=recording.command,
             notes=(
                 *recording.notes,
-                *_doubts(samples),
+                *_doubts(samples, self._graph),
                 f"perf used {recording.cpu / seconds:.1%} of one core",
             ),
             raw=self._text.name,
@@ -132,7 +140,10 @@ class PerfCapture:
         """The complaints of `perf script`. Its text is kept in place of perf's data, which only
         this machine, with these binaries, can read.
         """
-        command = ["perf", "script", "-i", str(self._raw), "-F", FIELDS]
+        # Names are spelled here, as those that are read from memory are. What was inlined is left
+        # with its caller there as well, and perf asks another program for each address.
+        plain = ["--no-demangle", "--no-inline"]
+        command = ["perf", "script", "-i", str(self._raw), *plain, "-F", FIELDS]
         with self._text.open("w+b") as file:
             complaints = print_into(file, command, _SCRIPT_LIMIT)
         named = self._text.with_suffix(".part")
@@ -150,7 +161,12 @@ class PerfCapture:
         return self._raw.with_suffix(".txt")
 
 
-def _doubts(samples: Sequence[PerfSample]) -> list[str]:
+def _named(stack: Stack) -> Stack:
+    """The stack with its symbols as people write them."""
+    return tuple(replace(frame, function=spelled(frame.function)) for frame in stack)
+
+
+def _doubts(samples: Sequence[PerfSample], graph: CallGraph) -> list[str]:
     """What cannot be believed in these samples, in sentences."""
     doubts = []
     total = max(1, len(samples))
@@ -158,12 +174,18 @@ def _doubts(samples: Sequence[PerfSample]) -> list[str]:
     nameless = sum(sample.stack[-1].function == UNKNOWN for sample in samples) / total
     if broken > _MANY_BROKEN:
         doubts.append(
-            f"{broken:.0%} of the call chains are cut: the target keeps no frame pointers, so"
-            " believe the last function of a stack but not its callers"
+            f"{broken:.0%} of the call chains are cut: {_cut_by(graph)}, so believe the last"
+            " function of a stack but not its callers"
         )
     if nameless > _MANY_BROKEN:
         doubts.append(f"{nameless:.0%} of the samples are in code without symbols")
     return doubts
+
+
+def _cut_by(graph: CallGraph) -> str:
+    if graph.by_tables:
+        return "they are deeper than what is copied of a stack"
+    return "the target keeps no frame pointers"
 
 
 class PerfProfiler(Profiler):
@@ -175,7 +197,9 @@ class PerfProfiler(Profiler):
     needs: tuple[str, ...] = ("perf",)
     suffix = ".data"
     help = "on-CPU stacks of any process, native and kernel frames"
-    runtimes: tuple[str, ...] = ("native", "go", "node", "jvm", "cpython")
+    runtimes: tuple[str, ...] = (
+        *("native", "go", "node", "jvm", "cpython", "ruby", "php", "dotnet", "pypy"),
+    )
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def version(self) -> str:
@@ -201,18 +225,21 @@ class PerfProfiler(Profiler):
     def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """There is one mode, for every target."""
         otherwise = "not a runtime with a profiler of its own"
-        return ProfileMode.CPU, _REASONS.get(target.runtime, otherwise)
+        graph = call_graph(target.workers[0], target.runtime)
+        callers = f"; callers by {graph.words}: {graph.why}" if graph.why else ""
+        return ProfileMode.CPU, _REASONS.get(target.runtime, otherwise) + callers
 
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
-    ) -> PerfCapture:
+    ) -> Capture:
         """Start one recording of all pids, into the directory `out`; returns at once. Raises
         AttachFailed, ValueError.
         """
         raw = own_file(self, mode, out, pids[0])
         if why := self.available():
             raise AttachFailed(why)
-        what = ["-e", _EVENT, "-F", str(rate_hz), "-g"]
+        graph = call_graph(pids[0], runtime_of(pids[0])[0])
+        what = ["-e", _EVENT, "-F", str(rate_hz), "--call-graph", graph.way]
         where = ["-p", ",".join(map(str, pids)), "-o", str(raw)]
         heartbeat = PerfHeartbeat() if answers_pings(_version()) else None
         recording = ProfilerProcess(
@@ -224,4 +251,4 @@ class PerfProfiler(Profiler):
             stall=STALL if heartbeat else 0.0,
             heartbeat=heartbeat or (lambda: 0),
         )
-        return PerfCapture(recording, raw, tuple(pids), rate_hz, heartbeat)
+        return PerfCapture(recording, raw, tuple(pids), rate_hz, heartbeat, graph)

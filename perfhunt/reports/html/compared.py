@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
+from jinja2 import Template
 from markupsafe import Markup
 
 from perfhunt.model.document.redaction import redacted
@@ -16,6 +18,8 @@ from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
 from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.reports.html.page import filled
+from perfhunt.reports.html.plain_words import plain
 from perfhunt.reports.phases import phase_words
 from perfhunt.reports.pictures import flamegraph as flames
 from perfhunt.reports.requests.cost import cost_per_weight
@@ -35,11 +39,11 @@ _MOVED = {"+": "better", "-": "worse", " ": "not told apart"}
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """The verdict on a run against the one `before` it, with the edit between them where it is
-    known.
+    """The verdict on a run against the one `before` it (None: it is not there any more), with the
+    edit between them where it is known.
     """
 
-    before: Run
+    before: Run | None
     verdict: Verdict
     change: OneChange | None = None
     attribution: Attribution | None = None
@@ -47,13 +51,21 @@ class BeforeAfter:
 
     def redacted(self) -> BeforeAfter:
         """The same without what the earlier run may hold of secrets."""
-        return replace(self, before=redacted(self.before))
+        return self if self.before is None else replace(self, before=redacted(self.before))
 
 
-def compared(story: BeforeAfter | None) -> dict[str, object] | None:
-    """What the template shows; None where nothing was compared."""
-    if story is None:
-        return None
+def compared_part(story: BeforeAfter) -> Markup:
+    """The part of a page that has the verdict."""
+    return Markup(_template().render(compared=_compared(story)))
+
+
+@cache
+def _template() -> Template:
+    return filled("compared.html.j2", plain=plain)
+
+
+def _compared(story: BeforeAfter) -> dict[str, object]:
+    """What the template shows."""
     verdict, change = story.verdict, story.change
     said = [prediction_sentence(story.prediction)] if story.prediction is not None else []
     explained = list(story.attribution.sentences) if story.attribution is not None else []
@@ -63,7 +75,6 @@ def compared(story: BeforeAfter | None) -> dict[str, object] | None:
         "label": change.label if change is not None else "",
         "reason": f"{verdict.reason[:1].upper()}{verdict.reason[1:]}",
         "next": verdict.next_step,
-        "before": story.before.id,
         "effects": [_effect(effect_cells(effect)) for effect in verdict.effects],
         "method": method_lines(verdict) if verdict.effects else [],
         "cautions": verdict.cautions,

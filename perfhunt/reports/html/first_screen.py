@@ -12,6 +12,7 @@ from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import CautionCode, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
+from perfhunt.model.profile import ProfileMode, counted
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.units import format_share
@@ -99,7 +100,7 @@ def _fix(run: Run, finding: Finding) -> str:
     if known is None:
         why = f": {finding.withheld}" if finding.withheld else " was made for it"
         return _sentence(f"No prediction{why}")
-    if not known.at_least and known.rate <= run.knee.rate:
+    if not known.moves(run.knee.rate):
         return _sentence(f"Without it the knee would not move: {known.cap or 'it limits nothing'}")
     about = "" if known.at_least else "about "
     cap = f"; {known.cap}" if known.cap else ""
@@ -212,15 +213,21 @@ def _generator_parts(run: Run) -> Iterator[str]:
 def _lost(run: Run) -> TrustItem:
     invalid = sum(bool(t.invalid) for t in run.trials)
     trials = f"{invalid} of {plural(len(run.trials), 'trial')} not counted"
-    samples = sum(p.total for p in run.profiles.values())
     unread = sum(p.errors + p.dropped for p in run.profiles.values())
     parts = [trials] if run.trials else []
-    parts.append(
-        f"{samples:,.0f} samples of stacks, {unread:,} lost" if run.profiles else "no profile"
-    )
+    parts.append(f"{_sampled(run)}; {unread:,} lost" if run.profiles else "no profile")
     doubtful = _told(run, _OF_LOSS) or run.ending is not RunEnd.COMPLETE
     words = "; ".join(parts)
     return TrustItem("What was lost", f"{words[:1].upper()}{words[1:]}.", doubtful)
+
+
+def _sampled(run: Run) -> str:
+    """How many samples were taken of each kind, over all phases."""
+    totals: dict[tuple[ProfileMode, str], float] = {}
+    for profile in run.profiles.values():
+        kind = profile.mode, profile.unit
+        totals[kind] = totals.get(kind, 0.0) + profile.total
+    return " and ".join(counted(total, mode, unit) for (mode, unit), total in totals.items())
 
 
 def stopped_by(run: Run) -> str:

@@ -22,11 +22,12 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import first_screen
 from perfhunt.reports.html import rows as html_rows
-from perfhunt.reports.html.compared import BeforeAfter, compared, difference
+from perfhunt.reports.html.compared import BeforeAfter, compared_part, difference
 from perfhunt.reports.html.over_time import over_time, phases_words
 from perfhunt.reports.html.page import HERE, filled, policy
 from perfhunt.reports.html.plain_words import plain
 from perfhunt.reports.html.waterfall_list import waterfall_list
+from perfhunt.reports.inside import inside_lines
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
@@ -73,7 +74,14 @@ def html(run: Run, story: BeforeAfter | None = None) -> str:
     Everything that came from the target or its code is escaped.
     """
     parts = {**_heading(run, story), **_sections(run), **_pictures(run, story)}
-    return _template().render(run=run, compared=compared(story), **parts)
+    before = story.before if story is not None else None
+    return _template().render(
+        run=run,
+        compared=story is not None,
+        compared_part=compared_part(story) if story is not None else "",
+        before=before.id if before is not None else "",
+        **parts,
+    )
 
 
 def _heading(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
@@ -124,6 +132,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "findings_note": _findings_note(run),
         "any_grew": any(f.grew is not None for f in run.findings),
         "what_if": html_rows.what_if(run),
+        "inside": inside_lines(run),
         "bottleneck": _bottleneck(run),
         **_waterfall(run),
         "peers_head": HEAD,
@@ -229,7 +238,7 @@ def _flames(run: Run, story: BeforeAfter | None) -> Iterator[dict[str, Any]]:
         yield {"name": title, "svg": picture}
     for early, late in _GROWN:
         yield from difference((run, run), (early, late), "what load added")
-    if story is not None:
+    if story is not None and story.before is not None:
         for phase in (SpanName.KNEE, SpanName.KNEE_WAITS):
             yield from difference((story.before, run), (phase, phase), "what the change did")
 

@@ -22,6 +22,7 @@ from perfhunt.reports.html.plain_words import (
     plain,
     use_words,
 )
+from perfhunt.reports.inside import beside
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
 from perfhunt.reports.pictures.waterfall_words import every_part
@@ -128,10 +129,10 @@ def findings(run: Run) -> list[TableRow]:
     shown = run.findings[:FINDINGS]
     most = max((f.blamed.high for f in shown), default=0.0)
     grown = iter(ms_column([f.grew for f in shown if f.grew is not None], signed=True))
-    return [_finding(f, most, "" if f.grew is None else next(grown)) for f in shown]
+    return [_finding(f, most, "" if f.grew is None else next(grown), beside(run, f)) for f in shown]
 
 
-def _finding(finding: Finding, most: float, grew: str) -> TableRow:
+def _finding(finding: Finding, most: float, grew: str, inside: Sequence[str]) -> TableRow:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
@@ -146,7 +147,7 @@ def _finding(finding: Finding, most: float, grew: str) -> TableRow:
         "total": format_share(finding.total_share),
         "grew": grew,
         "evidence": "; ".join(
-            filter(None, (finding.evidence.rstrip("."), leaves_words(finding), via))
+            filter(None, (finding.evidence.rstrip("."), leaves_words(finding), via, *inside))
         ),
     }
 
@@ -309,6 +310,8 @@ def environment(run: Run) -> list[TableRow]:
         ("python of perfhunt", e.python),
         ("tools", ", ".join(f"{name} {version}" for name, version in e.tools.items())),
     ]
+    if run.launched is not None:
+        rows.append(("started as", " ".join(run.launched.command)))
     return pairs(rows + _target(run.target) if run.target is not None else rows)
 
 

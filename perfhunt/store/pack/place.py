@@ -19,6 +19,7 @@ from perfhunt.store.files import (
     sync_directory,
     write_atomic,
 )
+from perfhunt.store.owner import UNPACKING, making
 from perfhunt.store.pack.archive import (
     MOST_FILES,
     MOST_UNPACKED,
@@ -95,16 +96,20 @@ def unpack_into(pack: Pack, root: Path, what: str) -> Path:
     if os.path.lexists(final):
         return _there_already(final, pack)
     open_store(root)
-    make_directory(runs)
+    with making(runs):
+        return _unpacked_to(final, pack, what)
+
+
+def _unpacked_to(final: Path, pack: Pack, what: str) -> Path:
     # Out of sight until it is whole: the list of runs takes no name with a dot in front.
-    aside = runs / f".unpack-{secrets.token_hex(8)}"
+    aside = final.with_name(f"{UNPACKING}{secrets.token_hex(8)}")
     try:
         for name, content in pack.files.items():
             make_directory((aside / name).parent)
             write_atomic(aside / name, content)
         _require_whole(aside, pack.run, what)
         os.rename(aside, final)
-        sync_directory(runs)
+        sync_directory(final.parent)
     except OSError as error:
         raise cannot_write(final, error) from error
     finally:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from perfhunt.model.document.bounded import read_all
 from perfhunt.model.run import Application, Process
+from perfhunt.target.binary.crates import linked_crates
+from perfhunt.target.code.class_path import as_modules
 from perfhunt.target.code.installed import distributions, site_packages
 from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
 from perfhunt.target.proc.files import read, text
+from perfhunt.target.proc.namespaces import seen_from_here
 
 # `shop.wsgi:app`, and `shop.wsgi:create_app('test')`.
 _TARGET = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
@@ -40,10 +43,6 @@ class _Started:
     module: str
 
     @property
-    def root(self) -> Path:
-        return Path(f"/proc/{self.process.pid}/root")
-
-    @property
     def script(self) -> str:
         """The path of the script as the process has it; "" for none."""
         if self.module or not self.words:
@@ -52,7 +51,8 @@ class _Started:
 
     def inside(self, path: str | Path) -> Path:
         """A path of the process as one of ours."""
-        return self.root / os.path.normpath(os.path.join(self.process.cwd, path)).lstrip("/")
+        whole = os.path.normpath(os.path.join(self.process.cwd, path))
+        return seen_from_here(self.process.pid, whole)
 
 
 def application_of(processes: Sequence[Process]) -> Application:
@@ -60,15 +60,17 @@ def application_of(processes: Sequence[Process]) -> Application:
     lies elsewhere.
     """
     found = [_application(_started(p)) for p in processes if p.runtime == "cpython"]
+    crates = (linked_crates(f"/proc/{p.pid}/exe") for p in processes if p.runtime == "native")
+    found += [Application(libraries=each) for each in crates]
     return Application(
-        modules=_once(name for a in found for name in a.modules),
+        modules=_once((*(n for a in found for n in a.modules), *as_modules(processes))),
         entry=_once(name for a in found for name in a.entry),
         launchers=_once(name for a in found for name in a.launchers),
         libraries=_once(name for a in found for name in a.libraries),
     )
 
 
-def _once(names: Iterator[str]) -> tuple[str, ...]:
+def _once(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 

@@ -8,12 +8,12 @@ import ast
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import python_tree
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.target.code.sources import text_of
+from perfhunt.target.proc.namespaces import seen_from_here
 
 # Files of one application that are read: parsing them takes a second or two.
 MOST = 400
@@ -118,6 +118,6 @@ def _files(process: Process, base: str, module: str) -> Iterator[str]:
 
 def _is_file(process: Process, path: str) -> bool:
     try:
-        return Path(f"/proc/{process.pid}/root{path}").is_file()
+        return seen_from_here(process.pid, path).is_file()
     except (OSError, ValueError):
         return False

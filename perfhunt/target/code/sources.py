@@ -6,15 +6,19 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.files import text
+from perfhunt.target.proc.files import counters
+from perfhunt.target.proc.namespaces import seen_from_here
 
+# Gives the texts of a target's own files, by path, of those that it is asked for.
+SourceTexts: TypeAlias = Callable[[TargetProcess, Collection[str]], Mapping[str, str]]
 # Nobody writes a longer file by hand, and a generated one says nothing of loops.
 LONGEST: Bytes = 2_000_000
 # What a zip raises that is damaged, encrypted, packed in a way that is not known, or made to harm.
@@ -39,7 +43,7 @@ def text_of(process: Process, file: str) -> str | None:
     """The file within the root of the process, or within a zip there; None when it is not to be
     had, or newer than the process.
     """
-    path = Path(f"/proc/{process.pid}/root{file}")
+    path = seen_from_here(process.pid, file)
     lies_in = next((p for p in (path, *path.parents) if p.is_file()), path)
     try:
         if lies_in.stat().st_mtime > _boot() + process.started:
@@ -60,5 +64,4 @@ def _member(archive: Path, path: Path) -> IO[bytes]:
 
 def _boot() -> Seconds:
     """When the host started, in seconds since 1970; infinity when nothing says."""
-    lines = (line.split() for line in text("/proc/stat").splitlines())
-    return next((float(words[1]) for words in lines if words[:1] == ["btime"]), float("inf"))
+    return float(counters("/proc/stat").get("btime", inf))

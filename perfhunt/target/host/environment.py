@@ -18,7 +18,7 @@ from perfhunt.model.run import Environment, TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.target.code.installed import versions_installed
 from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.process import PAGE
+from perfhunt.target.proc.process import MEMORY
 from perfhunt.version import __version__
 
 # These change from shell to shell, or from worker to worker, without changing what the service
@@ -44,7 +44,7 @@ def environment(target: TargetProcess, profilers: Mapping[str, str], mark: Mark)
         kernel=platform.release(),
         cpu_model=_cpu_model(),
         cores=os.cpu_count() or 0,
-        memory=PAGE * os.sysconf("SC_PHYS_PAGES"),
+        memory=MEMORY,
         virtualised=_virtualised(),
         load_average=round(os.getloadavg()[0], 2),
         perfhunt=__version__,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from perfhunt.model.units import Bytes, Cores
 from perfhunt.target.proc.files import text
-from perfhunt.target.proc.process import PAGE
+from perfhunt.target.proc.process import MEMORY
 
 # cgroup v1 writes "no limit" as the largest page-aligned number, which no host has.
 _NO_LIMIT: Bytes = 1 << 60
@@ -36,43 +36,80 @@ class Cgroup:
 
 
 def find(pid: int, controller: str, proc: Path = Path("/proc")) -> Cgroup | None:
-    """Where a controller ("cpu", "memory") governs a process; None where cgroups are not to be
-    seen.
+    """Where a controller ("cpu", "memory") governs a process; None where that is not to be seen.
 
-    On a hybrid host the v1 hierarchy of the controller wins: that is where it is enforced.
+    On a hybrid host the v1 hierarchy of the controller wins: that is where it is enforced. What is
+    not below our own mounts (we are in a container, the process in another) may be below the
+    process's, which are read through its root.
     """
-    # Names of groups and mounts are bytes that others chose.
-    listed = text(proc / str(pid) / "cgroup").split("\n")
-    groups = [fields for line in listed if len(fields := line.split(":", 2)) == 3]
-    mounts = text(proc / "self" / "mountinfo").split("\n")
     unified: Cgroup | None = None
-    for _, controllers, path in groups:
-        version = 2 if controllers == "" else 1
-        if version == 1 and controller not in controllers.split(","):
-            continue
-        group = _mounted(mounts, version, controller, path)
+    ours = _groups(proc / "self", controller)
+    for version, path in _groups(proc / str(pid), controller).items():
+        seen = _Mounts(text(proc / "self" / "mountinfo"), "", version, controller)
+        theirs = proc / str(pid)
+        inside = _Mounts(text(theirs / "mountinfo"), str(theirs / "root"), version, controller)
+        group = seen.group(path) or inside.group(path)
+        if group is None and ours.get(version) == path:
+            # The path is one of the host's; what is mounted here is at least above both of us.
+            group = seen.whole()
         if group and version == 1:
             return group
         unified = unified or group
     return unified
 
 
-def _mounted(mounts: list[str], version: int, controller: str, path: str) -> Cgroup | None:
-    for line in mounts:
-        left, _, right = line.partition(" - ")
-        if len(fields := left.split()) < 5:
-            continue
-        root, point = (_unescape(field) for field in fields[3:5])
-        kind, _, options = [*right.split(), "", "", ""][:3]
-        if kind != ("cgroup2" if version == 2 else "cgroup"):
-            continue
-        if version == 1 and controller not in options.split(","):
-            continue
-        relative = os.path.relpath(path, root) if path.startswith(root) else "."
-        directory = Path(point) / relative if relative != "." else Path(point)
-        # Inside a container the path may be one of the host's, which is not mounted here.
-        return Cgroup(directory if directory.is_dir() else Path(point), Path(point), version)
-    return None
+def _groups(process: Path, controller: str) -> dict[int, str]:
+    """The groups of a process that may govern it, by the version of their hierarchy."""
+    # Names of groups and mounts are bytes that others chose.
+    listed = (line.split(":", 2) for line in text(process / "cgroup").split("\n"))
+    return {
+        1 if fields[1] else 2: fields[2]
+        for fields in listed
+        if len(fields) == 3 and (not fields[1] or controller in fields[1].split(","))
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Mounts:
+    """The mounts of one hierarchy, by a `mountinfo` whose paths lie below `within`."""
+
+    mountinfo: str
+    within: str
+    version: int
+    controller: str
+
+    def group(self, path: str) -> Cgroup | None:
+        """The directory of a group, in the first mount that shows it."""
+        for root, mount in self._each():
+            below = _below(path, root)
+            if below is not None and (mount / below).is_dir():
+                return Cgroup(mount / below, mount, self.version)
+        return None
+
+    def whole(self) -> Cgroup | None:
+        """All that the first of them shows."""
+        return next((Cgroup(mount, mount, self.version) for _, mount in self._each()), None)
+
+    def _each(self) -> Iterator[tuple[str, Path]]:
+        """(group that it shows, mount point) of each."""
+        for line in self.mountinfo.split("\n"):
+            left, _, right = line.partition(" - ")
+            if len(fields := left.split()) < 5:
+                continue
+            kind, _, options = [*right.split(), "", "", ""][:3]
+            if kind != ("cgroup2" if self.version == 2 else "cgroup"):
+                continue
+            if self.version == 2 or self.controller in options.split(","):
+                yield _unescape(fields[3]), Path(self.within + _unescape(fields[4]))
+
+
+def _below(path: str, root: str) -> str | None:
+    """Where a group is below another; None when it is not. Both may begin with `..`, which stands
+    for what is above our own cgroup namespace (cgroup_namespaces(7)) and is no way up.
+    """
+    parts, above = ([part for part in at.split("/") if part] for at in (path, root))
+    rest = parts[len(above) :]
+    return "/".join(rest) if parts[: len(above)] == above and ".." not in rest else None
 
 
 def _unescape(field: str) -> str:
@@ -128,7 +165,7 @@ def memory_limit(pid: int) -> tuple[Bytes, str]:
     """How much memory a process may use at most, and what says so: a cgroup limit, or the host's
     RAM.
     """
-    host = PAGE * os.sysconf("SC_PHYS_PAGES")
+    host = MEMORY
     group = find(pid, "memory")
     bound = memory_bound(group) if group else None
     if group and bound is not None and bound < host:

@@ -13,6 +13,7 @@ from perfhunt.target.proc.files import read, text
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")  # per second
 _SCHEDULED = 2  # the CPU clock that counts time as the scheduler does (linux/posix-timers.h)
 PAGE: Bytes = os.sysconf("SC_PAGE_SIZE")
+MEMORY: Bytes = PAGE * os.sysconf("SC_PHYS_PAGES")  # of the host
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.held_socket import SocketName, socket_ends
+from perfhunt.target.proc.namespaces import Namespace, lives_apart
 from perfhunt.target.proc.sock_diag import TcpRow, tcp_rows, unix_peers
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10  # states, as in include/net/tcp_states.h
@@ -98,7 +99,7 @@ def tcp_sockets(pid: int, *states: int) -> list[TcpSocket]:
     kernel cannot be asked.
     """
     wanted = states or _HELD
-    if (network := link(pid, "ns/net")) and network == link(os.getpid(), "ns/net"):
+    if link(pid, "ns/net") and not lives_apart(pid, Namespace.NETWORK):
         rows = tcp_rows(*wanted)
         if rows is not None:
             return [_told(row) for row in rows]

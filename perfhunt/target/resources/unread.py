@@ -4,13 +4,12 @@ that has no thread to spare.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds, Share
-from perfhunt.target.proc.files import link
+from perfhunt.target.proc.namespaces import Namespace, lives_apart
 from perfhunt.target.proc.sock_diag import unread_connections
 from perfhunt.target.watcher import Watcher
 
@@ -30,9 +29,7 @@ class UnreadWatch:
         six = {listener.port for listener in of_tcp if ":" in listener.host}
         self._ports = {at.port: at.port not in six for at in of_tcp}
         # The kernel is asked for its own namespace's sockets only.
-        self.reachable = bool(self._ports) and link(target.root, "ns/net") == link(
-            os.getpid(), "ns/net"
-        )
+        self.reachable = bool(self._ports) and not lives_apart(target.root, Namespace.NETWORK)
         self._lock = threading.Lock()
         self._seen: list[tuple[Seconds, int]] = []
         self._watcher = Watcher(

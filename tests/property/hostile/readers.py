@@ -21,7 +21,7 @@ from perfhunt.model.document.folded import unfold
 from perfhunt.model.document.yaml_tree import yaml_value
 from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile
 from perfhunt.model.profiles.readers.folded import read_folded
-from perfhunt.model.profiles.readers.jfr import parse_jfr_print, parse_lock_waits
+from perfhunt.model.profiles.readers.jfr import parse_collections, parse_jfr_print
 from perfhunt.model.profiles.readers.perf_script import parse_perf_script
 from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.model.recorded.access_log import read_access_log
@@ -33,7 +33,7 @@ from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
-from perfhunt.profilers.go.goroutines import LockLooks
+from perfhunt.profilers.jvm.dump import DumpReader
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.reports import hyperfine
@@ -88,12 +88,6 @@ def _in_store(read: Callable[[Path], object], name: str) -> Read:
 
 def _v8(raw: bytes) -> object:
     return parse_cpuprofile(json_value(raw, "the message"))
-
-
-def _goroutines(raw: bytes) -> object:
-    looks = LockLooks()
-    looks.add(raw)
-    return looks.waits()
 
 
 def _head(raw: bytes) -> object:
@@ -179,12 +173,10 @@ export default function () {
 READERS: dict[str, Reader] = {
     "pprof": Reader(parse_pprof, (unzipped(_golden("go-cpu.pb.gz"), 1 << 24, "it")[:4000],)),
     "pprof.gz": Reader(parse_pprof, (_golden("go-cpu.pb.gz"),)),
-    "goroutines": Reader(_goroutines, (_golden("go-goroutines.pb.gz"),)),
     "cpuprofile": Reader(_v8, (V8,)),
     "jfr": Reader(_lossy(parse_jfr_print), (_beginning("jfr-print.txt"),)),
-    "jfr waits": Reader(
-        _lossy(partial(parse_lock_waits, seconds=1.0)), (_beginning("jfr-print.txt"),)
-    ),
+    "jfr collections": Reader(_lossy(parse_collections), (_beginning("jfr-print.txt"),)),
+    "java dump": Reader(_lossy(DumpReader().read), (_beginning("java-17-dump.txt"),)),
     "perf script": Reader(
         _lossy(lambda text: list(parse_perf_script(text))), (_beginning("perf-script.txt"),)
     ),

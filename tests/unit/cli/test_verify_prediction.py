@@ -1,6 +1,7 @@
 """What `verify` and `history --predictions` say of a prediction that was checked."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +11,24 @@ from typer.testing import CliRunner
 from perfhunt.change.git.repository import Repository
 from perfhunt.cli.app import app
 from perfhunt.jobs.stored.history import read_predictions
+from perfhunt.jobs.stored.page import stored_page
 from perfhunt.jobs.verify.attribution import scored
 from perfhunt.jobs.verify.edit_patch import EditPatch
 from perfhunt.jobs.verify.keeping import keep
 from perfhunt.jobs.verify.request import VerifyResult
+from perfhunt.jobs.verify.verify import paged
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Attribution, Demand
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Effect, Verdict, Word
+from perfhunt.reports.format import FORMATS
 from perfhunt.reports.verdict_text import prediction_sentence, verdict_lines
 from perfhunt.store.predictions import VERDICT_FILE
-from tests.sample_run import sample_run
+from tests.sample_run import judged_change, sample_run
+from tests.sample_run import keep as kept_run
 
 ATOM = Atom(Kind.CODE, "shop/warehouse.py", "stock_level")
 ONE = OneChange(Change("/srv/shop", "a" * 40, "", (ATOM,)), (Piece((ATOM,)),), "one-atom", "")
@@ -120,3 +125,46 @@ def test_the_report_of_a_checked_change_has_the_verdict_and_its_atoms(tmp_path: 
     assert ">KEEP</span>" in text
     assert str(ATOM) in text
     assert text.index(str(ATOM)) < text.index("SLO MISSED<")
+
+
+def test_a_page_that_is_rendered_again_has_the_verdict(tmp_path: Path) -> None:
+    before = replace(sample_run(), id="20261123T043000Z-aaaaaa")
+    after = replace(sample_run(), id="20261123T050000Z-bbbbbb", kind=RunKind.VERIFY)
+    directory = kept_run(tmp_path, after)
+    kept_run(tmp_path, before)
+    judged = replace(result_of(), directory=directory, runs=(before, after))
+    keep(replace(judged, attribution=judged_change().attribution))
+    page = stored_page(after.id, tmp_path)
+    assert page == (directory / "report.html").read_text()
+    assert "what run 20261123T043000Z-aaaaaa measured before" in page
+    shutil.rmtree(tmp_path / "runs" / before.id)
+    assert "The run before it is not in this store." in stored_page(after.id, tmp_path)
+    (directory / "verdict.json").write_text('{"verdict": 3}')
+    torn = stored_page(after.id, tmp_path)
+    assert "The verdict is not shown: verdict.json cannot be read" in torn
+
+
+def test_a_run_without_a_verdict_is_rendered_as_it_was(tmp_path: Path) -> None:
+    kept_run(tmp_path, sample_run())
+    assert stored_page("last", tmp_path) == FORMATS["html"].render(sample_run())
+
+
+def test_versions_measured_side_by_side_have_a_page_of_their_verdict(tmp_path: Path) -> None:
+    judged = judged_change()
+    result = replace(
+        result_of(),
+        verdict=judged.verdict,
+        directory=tmp_path / "<b>",
+        target="<shop>",
+        attribution=judged.attribution,
+    )
+    (tmp_path / "<b>").mkdir()
+    assert paged(keep(result), tmp_path / "page.html").verdict.cautions == judged.verdict.cautions
+    page = (tmp_path / "page.html").read_text()
+    assert page == (tmp_path / "<b>" / "report.html").read_text()
+    assert ">REVERT</span>" in page and "saturated capacity" in page and str(ATOM) in page
+    assert "One round was slower than the others." in page
+    assert "<b>&lt;shop&gt;</b>" in page and "<shop>" not in page
+    assert "check of a change · &lt;b&gt;</div>" in page
+    refused = paged(result, tmp_path / "none" / "here" / "page.html")
+    assert refused.verdict.word is judged.verdict.word

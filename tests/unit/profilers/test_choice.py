@@ -1,13 +1,14 @@
 """Which profilers fit which target: a table, asked with stand-ins for the tools."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
 from perfhunt.model.profile import ProfileMode
-from perfhunt.model.run import Process, TargetProcess
+from perfhunt.model.run import Application, Process, TargetProcess
 from perfhunt.profilers import choose as choosing
 from perfhunt.profilers.choose import AttachPlan, choose
 from perfhunt.profilers.profiler import Capture, Profiler
@@ -22,6 +23,9 @@ class StandIn(Profiler):
         self.real, self.why = real, why
         self.name, self.opens, self.runtimes = real.name, real.opens, real.runtimes
         self.needs, self.suffix, self.help, self.modes = (), real.suffix, "stands in", real.modes
+
+    def is_for(self, target: TargetProcess) -> bool:
+        return self.real.is_for(target)
 
     def available(self, pids: Sequence[int] = ()) -> str:
         return self.why
@@ -71,6 +75,31 @@ def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_te
     assert chosen_by(plan) == ["py-spy"]
     assert plan.mode is mode
     assert plan.looks and plan.reasons
+
+
+def test_a_program_with_tokios_console_in_it_is_asked_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    linked = Application(libraries=("console_subscriber::", "tokio::"))
+    tools(monkeypatch)
+    assert chosen_by(choose(replace(target("native"), application=linked))) == ["tokio-console"]
+    tools(monkeypatch, tokio_console="does not answer")
+    plan = choose(replace(target("native"), application=linked))
+    assert chosen_by(plan) == ["perf"]
+    assert "does not answer" in plan.reasons
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tool"), [("ruby", "rbspy"), ("php", "phpspy"), ("dotnet", "dotnet-trace")]
+)
+def test_who_sees_the_functions_of_a_runtime_that_nothing_here_does_is_said_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, runtime: str, tool: str
+) -> None:
+    tools(monkeypatch)
+    plan = choose(target(runtime))
+    assert chosen_by(plan) == ["perf"]
+    assert any(f"{tool} " in reason and "10" in reason for reason in plan.reasons)
+    assert any("perfhunt flamegraph" in reason for reason in plan.reasons)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from perfhunt.profilers.cpython.memory import ProcessMemory, fields_at
 from perfhunt.profilers.cpython.tiles import TILE, Tiles, tiles_of
+from perfhunt.target.proc.memory import ProcessMemory, fields_at
 
 UNMAPPED = 16  # below vm.mmap_min_addr
 NUMBERS = bytes(range(256)) * 64

@@ -7,7 +7,7 @@ import pytest
 from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile
 from perfhunt.model.profiles.readers.folded import read_folded
-from perfhunt.model.profiles.readers.jfr import JfrError, parse_jfr_print, parse_lock_waits
+from perfhunt.model.profiles.readers.jfr import JfrError, parse_collections, parse_jfr_print
 from perfhunt.model.profiles.readers.perf_script import PerfScriptError, parse_perf_script
 from perfhunt.model.profiles.readers.pprof import PprofError, parse_pprof
 from perfhunt.profilers.py_spy.torn import intact
@@ -174,47 +174,43 @@ def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> N
     }
 
 
-JFR_WAITS = """jdk.JavaMonitorEnter {
-  startTime = 23:33:56.326
-  duration = 29.7 ms
-  monitorClass = java.lang.Object (classLoader = bootstrap)
-  previousOwner = "pool-1-thread-5" (javaThreadId = 16)
+JFR_COLLECTIONS = """jdk.GCPhasePause {
+  startTime = 00:44:16.618
+  duration = 17.6 ms
+  name = "GC Pause"
+}
+
+jdk.ObjectAllocationSample {
+  startTime = 00:44:16.648
+  weight = 71.5 kB
   stackTrace = [
-    App.held() line: 5
-    java.lang.Thread.run() line: 840
+    java.util.ArrayList.grow(int) line: 237
+    App.list() line: 12
   ]
 }
 
-jdk.JavaMonitorEnter {
-  duration = 1,03 s
-  monitorClass = java.lang.Object (classLoader = bootstrap)
-  stackTrace = [
-    App.held() line: 5
-    java.lang.Thread.run() line: 840
-  ]
+jdk.ObjectAllocationSample {
+  weight = 1.5 MB
+  eventThread = "C1 CompilerThread0" (javaThreadId = 8)
 }
 
-jdk.ThreadPark {
-  duration = 30.2 ms
-  parkedClass = java.util.concurrent.Semaphore$NonfairSync (classLoader = bootstrap)
-  stackTrace = [
-    java.util.concurrent.Semaphore.acquire() line: 318
-    App.pooled() line: 8
-  ]
+jdk.GCPhasePause {
+  duration = 1 s 2,4 ms
 }
 
-jdk.ThreadPark {
-  duration = 1 m 2 s
-  parkedClass = java.util.concurrent.SynchronousQueue$TransferStack (classLoader = bootstrap)
+jdk.ObjectAllocationSample {
+  weight = 512 bytes
   stackTrace = [
-    java.lang.Thread.run() line: 840
+    java.util.ArrayList.grow(int) line: 237
+    App.list() line: 12
   ]
 }
 """
 
 
-def test_waits_to_have_a_monitor_or_a_lock_are_told_and_waits_for_work_are_none() -> None:
-    held, pooled = parse_lock_waits(JFR_WAITS, 10.0)
-    assert (held.of, held.n, held.stack[-1].function) == ("lock", 2, "App.held")
-    assert held.threads == pytest.approx((0.0297 + 1.03) / 10)
-    assert (pooled.of, pooled.n, pooled.stack[0].function) == ("pool", 1, "App.pooled")
+def test_the_pauses_of_a_collector_and_who_took_the_memory() -> None:
+    told = parse_collections(JFR_COLLECTIONS)
+    assert told.pauses == 2 and told.paused == pytest.approx(1.02)
+    ((stack, size),) = told.allocated.items()
+    assert stack[0].function == "App.list" and size == 71.5 * 1024 + 512
+    assert parse_jfr_print(JFR_COLLECTIONS) == ({}, 0)  # nothing of it ran

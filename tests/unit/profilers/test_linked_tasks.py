@@ -9,8 +9,8 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.layouts.tasks import TaskSearch
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.profilers.cpython.tasks import Tasks
+from perfhunt.target.proc.memory import WORD, ProcessMemory
 
 STATE, HEAD, LINK = 0x10_0000, 520, 160
 TASKS = [0x20_0000 + n * 0x1000 for n in range(4)]

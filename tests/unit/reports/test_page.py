@@ -11,6 +11,7 @@ from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.latency import PROBED
+from perfhunt.model.profile import Frame, ProfileMode
 from perfhunt.model.slo import Judgement, Measure, Objective
 from perfhunt.model.trial import Phase, SecondRow, Trial
 from perfhunt.reports.format import FORMATS
@@ -101,6 +102,18 @@ def test_trust_is_doubtful_where_a_caution_says_so_and_unknown_where_nobody_look
     doubted = {item.name: item.word for item in trust_box(replace(WHOLE, cautions=(busy,)))}
     assert doubted["Load generator"] == "doubtful"
     assert trust_box(replace(aborted_run(), trials=())) == []
+
+
+def test_samples_of_two_kinds_are_counted_apart() -> None:
+    knee = WHOLE.profiles["knee"]
+    waits = replace(knee, mode=ProfileMode.WALL, stacks={(Frame("f", "a.py"),): 298.0})
+    one = replace(knee, mode=ProfileMode.CPU, stacks={(Frame("f", "a.py"),): 1.0})
+    run = replace(WHOLE, profiles={"knee": one, "knee-waits": waits, "above-waits": waits})
+    lost = trust_box(run)[-1]
+    assert (
+        "1 sample of threads on a CPU and 596 samples of all threads, running and waiting; "
+        in lost.words
+    )
 
 
 def test_a_probe_effect_within_the_noise_of_quiet_spans_is_not_called_none() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from perfhunt.cli.app import app
 from perfhunt.errors import StoreError
 from perfhunt.store.files import LARGEST
-from perfhunt.store.ledger import LedgerRow, history
+from perfhunt.store.ledger import LedgerRow, history, snapshots
 from perfhunt.store.listing import latest
 from perfhunt.store.rundir import RunDirectory, read_directory, repair
 from tests.sample_run import aborted_run, keep, sample_run
@@ -213,3 +213,13 @@ def test_what_a_poisoned_run_says_stays_on_its_line(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["history", "--store", str(tmp_path)])
     assert said.exit_code == 0
     assert len(said.stdout.splitlines()) == 2
+
+
+def test_the_snapshots_that_runs_name_are_known_where_every_run_can_be_read(tmp_path: Path) -> None:
+    named = replace(RUN, environment=replace(RUN.environment, git_snapshot="a" * 40))
+    keep(tmp_path, named)
+    keep(tmp_path, LATER)
+    assert snapshots(tmp_path) == {"a" * 40} | ({LATER.environment.git_snapshot} - {""})
+    (tmp_path / "runs" / LATER.id / "run.json").write_text("torn")
+    with pytest.raises(StoreError):
+        snapshots(tmp_path)

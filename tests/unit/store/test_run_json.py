@@ -18,7 +18,7 @@ from perfhunt.model.document.writing import document, trial_document
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
 from perfhunt.store.run_json import dumps, loads, read_run, schema_text
-from tests.sample_run import aborted_run, sample_run
+from tests.sample_run import aborted_run, launched_run, sample_run
 
 SPELLED = {
     "": (
@@ -62,7 +62,9 @@ def test_no_knee_is_none_with_its_reason() -> None:
     assert "rate" not in knee
 
 
-@pytest.mark.parametrize("run", [sample_run(), aborted_run()], ids=["whole", "aborted"])
+@pytest.mark.parametrize(
+    "run", [sample_run(), aborted_run(), launched_run()], ids=["whole", "aborted", "launched"]
+)
 def test_a_run_comes_back_from_its_json_as_it_was(run: Run) -> None:
     assert loads(dumps(run)) == stored(run)
 
@@ -195,6 +197,8 @@ JOINED = {
     "route_knees",
     "waterfall",
     "peers",
+    "launched",
+    "inside",
 }  # since runs were first written: old ones open without
 
 
@@ -213,7 +217,9 @@ def test_a_document_without_what_is_derived_is_read_all_the_same(key: str) -> No
     assert loads(json.dumps(plain)) == loads(dumps(sample_run()))
 
 
-@pytest.mark.parametrize("run", [sample_run(), aborted_run()], ids=["whole", "aborted"])
+@pytest.mark.parametrize(
+    "run", [sample_run(), aborted_run(), launched_run()], ids=["whole", "aborted", "launched"]
+)
 def test_run_json_is_valid_by_the_schema_that_is_shipped(run: Run) -> None:
     schema = json.loads(schema_text())
     Draft202012Validator.check_schema(schema)

@@ -81,21 +81,32 @@ def test_on_a_hybrid_host_the_v1_hierarchy_of_the_controller_decides(tmp_path: P
     assert fallback.version == 2
 
 
-def test_a_path_of_the_host_seen_from_inside_a_container_means_the_mount_itself(
+def test_our_own_path_of_the_host_seen_from_inside_a_container_means_the_mount_itself(
     tmp_path: Path,
 ) -> None:
     mount = tmp_path / "cg"
     files(mount, cpu__max="50000 100000")
-    for path in ("/docker/abc", "/../../elsewhere"):
-        proc = host(
-            tmp_path / path.strip("/.").replace("/", "-"),
-            f"0::{path}\n",
-            f"30 20 0:26 / {mount} ro - cgroup2 cgroup2 rw\n",
-        )
-        found = cgroup.find(PID, "cpu", proc)
-        assert found is not None
-        assert found.directory.resolve() == mount
-        assert cgroup.cpu_quota(found) == pytest.approx(0.5)
+    proc = host(tmp_path, "0::/docker/abc\n", f"30 20 0:26 / {mount} ro - cgroup2 cgroup2 rw\n")
+    (proc / "self" / "cgroup").write_text("0::/docker/abc\n")
+    found = cgroup.find(PID, "cpu", proc)
+    assert found is not None
+    assert found.directory == mount
+    assert cgroup.cpu_quota(found) == pytest.approx(0.5)
+
+
+def test_a_neighbour_container_has_its_own_limits_and_never_ours(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "cg", tmp_path / "proc" / str(PID) / "root" / "sys" / "cg"
+    files(ours, cpu__max="50000 100000")
+    proc = host(tmp_path, "0::/../b/leaf\n", f"30 20 0:26 / {ours} ro - cgroup2 cgroup2 rw\n")
+    (proc / "self" / "cgroup").write_text("0::/\n")
+    assert cgroup.find(PID, "cpu", proc) is None
+    files(theirs / "leaf", cpu__max="300000 100000")
+    mounted = "31 20 0:26 /../b /sys/cg ro - cgroup2 cgroup2 rw\n"
+    (proc / str(PID) / "mountinfo").write_text(mounted)
+    found = cgroup.find(PID, "cpu", proc)
+    assert found is not None
+    assert found.directory == theirs / "leaf"
+    assert cgroup.cpu_quota(found) == pytest.approx(3.0)
 
 
 def test_a_bind_mounted_group_is_found_under_its_mount_point(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.fitting import fits
 from perfhunt.analysis.diagnosis.known.greenlets import HOW_TO_SEE, runs_greenlets
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 
 _C = BottleneckClass
@@ -102,7 +102,7 @@ def next_step(
         return f"{fix}; restart the service, then: perfhunt verify --pid NEW_PID"
     if not findings:
         return f"No function could be named: {_how_to_see(evidence)}"
-    return _about_functions(findings, kinds, category, evidence)
+    return _about_functions(findings, kinds, category, evidence, knee)
 
 
 def named(finding: Finding) -> str:
@@ -137,6 +137,7 @@ def _about_functions(
     kinds: frozenset[BottleneckClass],
     category: BottleneckClass,
     evidence: Evidence,
+    knee: Knee | NoKnee,
 ) -> str:
     first = findings[0]
     if category is _C.UNDETERMINED:
@@ -152,8 +153,32 @@ def _about_functions(
         )
     if first.blamed.low <= 0:
         return f"What {named(first)} costs is not told from nothing: {_LONGER}"
+    known = first.what_if
+    if isinstance(knee, Knee) and known is not None and not known.moves(knee.rate):
+        return _instead(findings, known, category, knee)
+    return _change(first)
+
+
+def _instead(
+    findings: Sequence[Finding], known: WhatIf, category: BottleneckClass, knee: Knee
+) -> str:
+    """What to do where the first finding costs most and its removal is predicted to move nothing:
+    the next one of the class that would, else to see more.
+    """
+    first = findings[0]
+    for other in findings[1:]:
+        moves = other.what_if is not None and other.what_if.moves(knee.rate)
+        if moves and fits(frozenset({other.category}), category) and other.blamed.low > 0:
+            return _change(other)
     return (
-        f"{CHANGE}{named(first)}, that alone, restart the service, then:"
+        f"{named(first)} costs most of what stops the service ({category}), yet without it"
+        f" {known.cap}: which of the two holds is not settled: {_LONGER}"
+    )
+
+
+def _change(finding: Finding) -> str:
+    return (
+        f"{CHANGE}{named(finding)}, that alone, restart the service, then:"
         " perfhunt verify --pid NEW_PID"
     )
 

@@ -5,12 +5,15 @@ own may not have been found in memory.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from perfhunt.analysis.blame.evidence import Span
-from perfhunt.analysis.blame.reading import SpanReading
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
 from perfhunt.model.profile import Frame
 from perfhunt.model.units import Share
+
+if TYPE_CHECKING:
+    from perfhunt.analysis.blame.evidence import Span
+    from perfhunt.analysis.blame.reading import SpanReading
 
 HOW_TO_SEE = (
     "serve it with threads for one investigation (gunicorn --worker-class gthread --threads 32),"

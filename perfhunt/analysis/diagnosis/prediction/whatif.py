@@ -4,13 +4,15 @@ that is left.
 The knee moves with the capacity. In a queue the time that is waited depends on the requests per
 second that are left to the capacity, so the same limit leaves the same room below it: exactly so in
 M/M/1, where the response time is exponential with a rate of capacity less arrivals (Kleinrock
-1975).
+1975). It moves as well where an answer is rid of a wait that holds no resource: the SLO leaves more
+to the queue then, and the same capacity needs less room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import hypot
 
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
@@ -21,6 +23,8 @@ from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
     peer_stations,
     request_cost,
 )
+from perfhunt.analysis.diagnosis.prediction.curve import QueueCurve, held_back, queue_curve
+from perfhunt.analysis.diagnosis.prediction.relief import NO_RELIEF, Relief, relief_of
 from perfhunt.analysis.diagnosis.prediction.station import Station, StationKind
 from perfhunt.analysis.diagnosis.prediction.thread_stations import thread_stations
 from perfhunt.analysis.diagnosis.suspects import Suspects
@@ -48,6 +52,7 @@ _HELD_UP: Share = 0.2
 _MUCH: Share = 0.25
 # Of the capacity: a change of less is none.
 _LEAST_GAIN: Share = 0.03
+_DOUBT = 1.96  # standard errors either side, for 95 %
 
 
 def with_what_if(
@@ -63,12 +68,45 @@ def with_what_if(
     knee = climb.knee
     if not isinstance(knee, Knee):
         return tuple(findings)
+    basis = basis_of(reading, suspects, climb, trials)
+    if isinstance(basis, str):
+        return tuple(replace(f, withheld=basis) if f.rank <= _CONFIDENT else f for f in findings)
+    return tuple(
+        _predicted(f, basis, relief_of(f.members, suspects, basis.model.binding, reading.knee))
+        if f.rank <= _CONFIDENT
+        else f
+        for f in findings
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a prediction is made from: the stations, the knee with the curve through it (None: no
+    percentile's), and the `rate` at which demands were read.
+    """
+
+    model: Model
+    knee: Knee
+    rate: PerSecond
+    curve: QueueCurve | None
+
+
+def basis_of(
+    reading: EvidenceReading, suspects: Suspects, climb: SearchResult, trials: Sequence[Trial]
+) -> Basis | str:
+    """What predictions of this run are made from; why none can be, as the rest of a sentence.
+    Raises TypeError where there is no knee.
+    """
+    knee, span = climb.knee, reading.knee.span
+    if not isinstance(knee, Knee):
+        raise TypeError("without a knee there is nothing to predict")
     seen = observed_capacity(knee, climb.capacity)
     known = stations(reading, suspects, trials)
     model = seen if isinstance(seen, str) else model_of(known, seen)
-    return tuple(
-        _predicted(f, model, knee, reading) if f.rank <= _CONFIDENT else f for f in findings
-    )
+    if isinstance(model, str):
+        return f"{model}{_beside(reading)}"
+    curve = queue_curve(knee, model.capacity, trials, held_back(span.trial))
+    return Basis(model, knee, span.completed, curve)
 
 
 def stations(
@@ -88,12 +126,8 @@ def stations(
     )
 
 
-def _predicted(
-    finding: Finding, model: Model | str, knee: Knee, reading: EvidenceReading
-) -> Finding:
-    if isinstance(model, str):
-        return replace(finding, withheld=f"{model}{_beside(reading)}")
-    if _is_unbounded(finding.members, model):
+def _predicted(finding: Finding, basis: Basis, relief: Relief) -> Finding:
+    if _is_unbounded(finding.members, basis.model):
         return replace(
             finding,
             withheld=(
@@ -101,7 +135,7 @@ def _predicted(
                 " times as much fills no known resource"
             ),
         )
-    return replace(finding, what_if=predict(finding, model, knee, reading.knee.span.completed))
+    return replace(finding, what_if=predict(finding.members, basis, relief))
 
 
 def _beside(reading: EvidenceReading) -> str:
@@ -113,33 +147,19 @@ def _beside(reading: EvidenceReading) -> str:
     return f"; other work had {other:.2g} of this host's cores"
 
 
-def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> WhatIf:
-    """The knee and the capacity without a finding; `rate` is that at which demands were read."""
-    gone, now = finding.members, model.capacity
-    left = capacity_without(gone, model)
-    binding = model.binding.name
+def predict(gone: Collection[FunctionKey], basis: Basis, relief: Relief = NO_RELIEF) -> WhatIf:
+    """The knee and the capacity without some functions."""
+    left, now = capacity_without(gone, basis.model), basis.model.capacity
     if left.value < now * (1 + _LEAST_GAIN):
-        return WhatIf(
-            rate=knee.rate,
-            low=knee.low,
-            high=knee.high,
-            removed=REMOVED,
-            cap=f"{binding} would still be the limit",
-            caveat=(
-                f"It uses little of what limits the service now ({binding}): removing it alone is"
-                " not expected to move the knee."
-            ),
-            saturated=now,
-            saturated_low=model.observed.rate.low,
-            saturated_high=model.observed.rate.high,
-            binding=binding,
-        )
+        return _by_latency(basis, relief)
+    model, knee = basis.model, basis.knee
     next_cap = _next_cap(gone, model)
-    bounded = _bounded_below(gone, model, next_cap, rate)
+    bounded = _bounded_below(gone, model, next_cap, basis.rate)
+    rate = _knee(basis, left.value, relief)
     return WhatIf(
-        rate=_knee(knee.rate, now, left.value),
-        low=min(knee.low * left.low / now, _knee(knee.rate, now, left.value)),
-        high=_knee(knee.high, now, left.high),
+        rate=rate,
+        low=min(knee.low * left.low / now, rate),
+        high=max(rate, _knee(basis, left.high, relief, knee.high)),
         removed=REMOVED,
         cap=f"then {next_cap.name} would be the limit",
         caveat=bounded or _caveat(knee, now),
@@ -147,7 +167,69 @@ def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> What
         saturated_low=left.low,
         saturated_high=left.high,
         at_least=bool(bounded),
+        binding=model.binding.name,
+    )
+
+
+def _by_latency(basis: Basis, relief: Relief) -> WhatIf:
+    """What is left where the capacity stays: the room that the SLO leaves to the queue."""
+    knee, model = basis.knee, basis.model
+    now, seen, binding = model.capacity, model.observed.rate, model.binding.name
+    rate = _knee(basis, now, relief)
+    bounded = _is_loose(basis, relief)
+    moves = bounded or rate >= knee.rate * (1 + _LEAST_GAIN)
+    gain = (rate - knee.rate) if moves else 0.0
+    least, most = (
+        (_knee(basis, now, relief, errors=errors) - knee.rate if moves else 0.0)
+        for errors in (_DOUBT, -_DOUBT)
+    )
+    low = knee.rate + gain - hypot(knee.rate - knee.low, gain - least)
+    high = knee.rate + gain + hypot(knee.high - knee.rate, most - gain)
+    return WhatIf(
+        rate=knee.rate + gain,
+        low=max(min(knee.low, knee.rate), low),
+        high=max(knee.rate + gain, min(high, _nearest(knee.high, now) * now)),
+        removed=REMOVED,
+        cap=_staying(binding, now) if moves else f"{binding} would still be the limit",
+        caveat=_shorter(binding, relief, bounded) if moves else _stays(knee, binding, now, relief),
+        saturated=now,
+        saturated_low=seen.low,
+        saturated_high=seen.high,
+        at_least=bounded,
         binding=binding,
+    )
+
+
+def _is_loose(basis: Basis, relief: Relief) -> bool:
+    """Whether all that is known of the gain is its least, though the relief is worth having."""
+    knee, curve = basis.knee, basis.curve
+    worth = relief.mean >= _LEAST_GAIN * knee.limit
+    has_room = knee.rate * (1 + _LEAST_GAIN) < _NEAREST * basis.model.capacity
+    return worth and has_room and (relief.partly or curve is None or not curve.measured)
+
+
+def _staying(binding: str, capacity: PerSecond) -> str:
+    return f"the capacity would stay at {format_rate(capacity)}, which {binding} sets"
+
+
+def _shorter(binding: str, relief: Relief, bounded: bool) -> str:
+    """Why the knee moves where the capacity does not."""
+    words = f"It takes {relief.words} off an answer, which the SLO then leaves to the queue for"
+    words = f"{words} {binding}"
+    return f"{words}: it may be more." if bounded else f"{words}."
+
+
+def _stays(knee: Knee, binding: str, capacity: PerSecond, relief: Relief) -> str:
+    """Why the knee does not move."""
+    if relief.mean >= _LEAST_GAIN * knee.limit:
+        return (
+            f"It takes {relief.words} off an answer, but the knee is at"
+            f" {format_share(knee.rate / capacity)} of what {binding} allows: removing it alone is"
+            " not expected to move the knee."
+        )
+    return (
+        f"It uses little of what limits the service now ({binding}): removing it alone is not"
+        " expected to move the knee."
     )
 
 
@@ -174,14 +256,30 @@ def _next_cap(gone: Collection[FunctionKey], model: Model) -> Station:
     return min(model.stations, key=lambda s: _as_now(s, s.without(gone), model).value)
 
 
-def _knee(rate: PerSecond, before: PerSecond, after: PerSecond) -> PerSecond:
-    """Where the same room is left below another capacity, but never nearer to it than a service
-    comes.
+def _knee(
+    basis: Basis,
+    after: PerSecond,
+    relief: Relief,
+    rate: PerSecond | None = None,
+    errors: float = 0.0,
+) -> PerSecond:
+    """Where the SLO leaves the same room below another capacity, or less where answers are rid of
+    something; but never nearer to it than a service comes. `errors`: as `QueueCurve` has it.
     """
+    rate, before = basis.knee.rate if rate is None else rate, basis.model.capacity
+    room, curve = max(0.0, before - rate), basis.curve
+    if curve is not None and relief.mean:
+        off = max(0.0, relief.off.value - errors * relief.off.error)
+        room *= curve.room_without(off, relief.held, errors) / curve.room
     return max(
         rate * after / before if after < before else rate,
-        min(after - max(0.0, before - rate), max(_NEAREST, min(1.0, rate / before)) * after),
+        min(after - room, _nearest(rate, before) * after),
     )
+
+
+def _nearest(rate: PerSecond, capacity: PerSecond) -> Share:
+    """Of the capacity, how near a knee comes to it."""
+    return max(_NEAREST, min(1.0, rate / capacity))
 
 
 def _bounded_below(

@@ -30,8 +30,8 @@ def event_loop(features: Features) -> ClassScore:
     loop = features.loop
     if loop is None:
         return nothing(BottleneckClass.EVENT_LOOP)
-    # It queues for a CPU that its peers have: that is their work, not its own.
-    queued = loop.queued * (1.0 - features.peers_part)
+    # It queues for a CPU that its peers or others have: that is their work, not its own.
+    queued = loop.queued * min(features.own_part, 1.0 - features.peers_part)
     value = ramp(loop.on_cpu + queued, EVENT_LOOP.running)
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
     if features.processes > 1:
@@ -55,6 +55,7 @@ class LoopBlockedThresholds:
 
 
 LOOP_BLOCKED = LoopBlockedThresholds()
+_NAMED = 2  # tasks named in the evidence
 
 
 def event_loop_blocked(features: Features) -> ClassScore:
@@ -73,5 +74,10 @@ def event_loop_blocked(features: Features) -> ClassScore:
         f"The event loop's thread slept outside its poll {format_share(loop.blocked)} of the time"
         f" ({loop.state}).",
         f"That is {format_share(share)} of the latency that load added.",
+        *(
+            f"A {poll.task} was polled for {poll.mean * 1e3:.3g} ms at a time ({poll.polls:,}"
+            " polls): nothing else runs on its worker meanwhile."
+            for poll in features.long_polls[:_NAMED]
+        ),
     )
     return ClassScore(BottleneckClass.EVENT_LOOP_BLOCKED, value, evidence)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from perfhunt.analysis.diagnosis.features import Features
+from perfhunt.analysis.diagnosis.rules.collector import collector
 from perfhunt.analysis.diagnosis.rules.cpu import cpu, gil, host, quota
 from perfhunt.analysis.diagnosis.rules.event_loop import event_loop, event_loop_blocked
 from perfhunt.analysis.diagnosis.rules.peers import database, downstream
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     quota,
     cpu,
     gil,
+    collector,
     event_loop,
     event_loop_blocked,
     lock,
@@ -51,6 +53,7 @@ QUEUES = frozenset(
         BottleneckClass.CPU,
         BottleneckClass.CPU_QUOTA,
         BottleneckClass.GIL,
+        BottleneckClass.GC,
         BottleneckClass.EVENT_LOOP,
         BottleneckClass.EVENT_LOOP_BLOCKED,
         BottleneckClass.LOCK,

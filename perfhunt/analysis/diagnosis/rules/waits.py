@@ -230,10 +230,16 @@ def _share_of_inner_queues(features: Features) -> Share:
 def _handed_over(features: Features, contention: Contention) -> ClassScore:
     """Requests are handed to other threads, which are too few for them."""
     share = features.share_anywhere(Cause.HANDOFF)
-    sentence = (
-        f"{contention.waiting:.1f} threads waited in {contention.waiter[0]}"
-        f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
-    )
+    waiting, helpers = f"{contention.waiting:.1f}", features.helpers
+    if contention.holders:
+        sentence = (
+            f"{waiting} threads waited in {contention.waiter[0]}"
+            f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
+        )
+    else:
+        sentence = f"{waiting} requests waited in {contention.waiter[0]} for a helper thread."
+        if helpers is not None:
+            sentence += f" {helpers.busy:.1f} of {features.traits.helpers} were at work."
     value = outside_cpu(features, ramp(share, WORKERS.handed_over))
     return ClassScore(BottleneckClass.WORKERS, value, (sentence,))
 

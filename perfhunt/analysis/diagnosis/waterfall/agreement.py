@@ -52,7 +52,7 @@ _WORDS: Mapping[LatencyPart, str] = {
     LatencyPart.LOCK: "waiting for locks",
     LatencyPart.POOL: "waiting for one of a pool",
     LatencyPart.HANDOFF: "waiting for other threads' work",
-    LatencyPart.AWAIT: "awaiting in coroutines",
+    LatencyPart.AWAIT: "awaiting results",
     LatencyPart.SOCKET: "waiting for sockets",
     LatencyPart.CLIENT: "waiting for clients",
     LatencyPart.POLL: "waiting in a poll",

@@ -26,6 +26,7 @@ def report(
 ) -> None:
     """Render a stored run again, in any format; nothing is measured."""
     from perfhunt.cli.view.results import screen_of
+    from perfhunt.jobs.stored.page import stored_page
     from perfhunt.jobs.stored.run import load_run
     from perfhunt.reports.format import FORMATS
     from perfhunt.store.files import write_atomic
@@ -36,11 +37,12 @@ def report(
         return
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}")
-    stored = load_run(run, store)
-    if form == "terminal" and (wide or output is None):
-        text = screen_of(stored, store, wide=wide)
+    if form == "html":
+        text = stored_page(run, store)
+    elif form == "terminal" and (wide or output is None):
+        text = screen_of(load_run(run, store), store, wide=wide)
     else:
-        text = FORMATS[form].render(stored)
+        text = FORMATS[form].render(load_run(run, store))
     if output is not None:
         write_atomic(output, text)
         console.note(f"written: {console.shown_path(output)}")

@@ -179,4 +179,40 @@ CAUSES: dict[str, dict[str, str]] = {
         "note": "Remark.",
     },
     "Caution": {"code": "Stable code.", "sentence": "The doubt.", "next": "The next command."},
+    "InsideLook": {
+        "tool": "What the service was started under.",
+        "rate": "Load that was offered, requests per second.",
+        "seconds": "How long that was looked at, seconds.",
+        "effect": "What the tool cost, against a start without it; null: not measured.",
+        "lines": "What lines, or functions, of the target's code used.",
+        "request": "Requests whose calls were followed; null: none were.",
+        "missing": "Why there is nothing to be believed; empty: there is.",
+        "notes": "What the tool could not see.",
+        "file": "Its own record in the run directory; empty: not kept.",
+    },
+    "LineUse": {
+        "file": "Its file.",
+        "line": "The line; null where only the function is known.",
+        "function": "The function around it; empty: not known.",
+        "python": (
+            "Share of the time seen in lines of this code that ran Python there, 0 to 1; null: not"
+            " looked at."
+        ),
+        "native": "The same, that ran native code for it.",
+        "system": "The same, in the system or waiting.",
+        "allocated": "Bytes per second allocated; null: not looked at.",
+        "copied": "Bytes per second copied; null: not looked at.",
+        "held": "Bytes allocated there that each window of load added and did not give back.",
+        "leak": "Whether each window added to them by much the same.",
+        "running": (
+            "Time of a request with the function on top of the application's, awaits aside,"
+            " seconds; null: not looked at."
+        ),
+        "awaiting": "Time of a request that it awaited something, seconds; null: not looked at.",
+    },
+    "RequestTime": {
+        "function": "What handles a request.",
+        "n": "How many were followed to their end.",
+        "seconds": "How long one took on average, seconds.",
+    },
 }

@@ -20,6 +20,11 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         ),
         "environment": "What the numbers depend on besides the code.",
         "target": "The live target; values of command lines are removed.",
+        "launched": "How the target was started; null where it ran already.",
+        "inside": (
+            "What tools saw that the service was started under, in spans of their own after all"
+            " trials; empty: none was asked for."
+        ),
         "slo": "The SLO as judged.",
         "knee": "Where the first objective breaks.",
         "knees": (
@@ -217,6 +222,11 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             "What tells the application's code from that of others; absent in runs of versions that"
             " did not look."
         ),
+    },
+    "StartedService": {
+        "command": "Its words, values removed.",
+        "directory": "Where it was started.",
+        "ready": "After how long it took requests, seconds.",
     },
     "Application": {
         "modules": "Import names that are the application though installed: it is served by name.",

@@ -24,6 +24,7 @@ _OPTIONAL = {
     *("peers", "parts", "keep_error_text"),
     *("locust_options", "locust_classes", "locust_withheld"),
     *("engine", "k6_script", "k6_script_sha256"),
+    *("launched", "inside"),
     *("login", "session_values", "sessions", "smoke", "extract", "think", "then"),
     *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why", "failures"),
 }

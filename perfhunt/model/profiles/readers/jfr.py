@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, numbered
-from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, LockWait, Profile, Stack
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Profile, Stack
 from perfhunt.model.profiles.readers.foreign import only_value, profile_of
 from perfhunt.model.units import Seconds
 
@@ -18,21 +18,18 @@ _FRAME = re.compile(
     r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>[0-9]{1,9}))?"
 )
 _WHAT = "what jfr printed"
-
-
-# Waits of a thread to have a monitor, or to go on after it parked.
-MONITOR_EVENT, PARK_EVENT = "jdk.JavaMonitorEnter", "jdk.ThreadPark"
-# What threads park for that wait to have something; others wait for work, or for a time.
-_PARKED_FOR: Mapping[str, str] = {
-    "java.util.concurrent.locks.ReentrantLock": "lock",
-    "java.util.concurrent.locks.ReentrantReadWriteLock": "lock",
-    "java.util.concurrent.locks.StampedLock": "lock",
-    "java.util.concurrent.Semaphore": "pool",
-}
+# When every thread stood still for the collector; and one of the times that memory was taken, with
+# how much that stands for.
+PAUSE_EVENT, ALLOCATION_EVENT = "jdk.GCPhasePause", "jdk.ObjectAllocationSample"
 # Possessive, and never begun inside of a number: a long one is looked at once.
-_DURATION = re.compile(r"(?<![0-9.,])([0-9]++(?:[.,][0-9]++)?)\s*+(ns|us|ms|s|min|m|h)\b")
-_LONGEST_DURATION = 100  # characters
+_QUANTITY = re.compile(r"(?<![0-9.,])([0-9]++(?:[.,][0-9]++)?)\s*+([A-Za-z]+)\b")
+_LONGEST_QUANTITY = 100  # characters
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_BYTES = {"bytes": 1.0, "byte": 1.0, "kB": 2.0**10, "MB": 2.0**20, "GB": 2.0**30}
+
+
+# Classes that the JVM writes at run time end in a number and an address, of this process only.
+_WRITTEN = re.compile(r"(?:\$[0-9]+)?[/+](?:0x)?[0-9a-f]+(?:\.[0-9]+)?$")
 
 
 class JfrError(Unreadable):
@@ -41,10 +38,11 @@ class JfrError(Unreadable):
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """What `jfr print` prints of an event: its fields as text, its stack, and whether that was
-    cut.
+    """What `jfr print` prints of an event: what it is of, its fields as text, its stack, if any,
+    and whether that was cut.
     """
 
+    of: str
     fields: Mapping[str, str]
     stack: Stack
     cut: bool
@@ -57,8 +55,9 @@ def parse_jfr_print(text: str | Iterable[str]) -> tuple[dict[Stack, float], int]
     stacks: Counter[Stack] = Counter()
     cut = 0
     for event in _events(text):
-        stacks[event.stack] += 1
-        cut += event.cut
+        if event.of == EVENT and event.stack:
+            stacks[event.stack] += 1
+            cut += event.cut
     return dict(stacks), cut
 
 
@@ -75,54 +74,61 @@ def read_jfr_print(lines: Iterable[str], asked: str = "") -> Profile:
     return profile_of("jfr", stacks, notes=notes)
 
 
-def parse_lock_waits(text: str | Iterable[str], seconds: Seconds) -> tuple[LockWait, ...]:
-    """Who waited for locks, from the text of `MONITOR_EVENT` and `PARK_EVENT` over so many seconds,
-    or its lines. Raises JfrError, or Unreadable for more than is read.
+@dataclass(frozen=True, slots=True)
+class Collections:
+    """What a recording tells of the collector: how often and for how long altogether every thread
+    stood still for it, and by which stacks the memory was taken that it collects, in bytes.
     """
-    waited: Counter[tuple[Stack, str]] = Counter()
-    times: dict[tuple[Stack, str], Seconds] = {}
+
+    pauses: int
+    paused: Seconds
+    allocated: Mapping[Stack, float]
+
+
+def parse_collections(text: str | Iterable[str]) -> Collections:
+    """What the text of `PAUSE_EVENT` and `ALLOCATION_EVENT` says, or its lines. Raises JfrError, or
+    Unreadable for more than is read.
+    """
+    pauses, paused = 0, 0.0
+    allocated: dict[Stack, float] = {}
     for event in _events(text):
-        if of := _kind(event.fields):
-            key = event.stack, of
-            waited[key] += 1
-            times[key] = times.get(key, 0.0) + _seconds(event.fields.get("duration", ""))
-    return tuple(LockWait(*key, times[key] / seconds, n) for key, n in waited.items())
+        if event.of == PAUSE_EVENT:
+            pauses += 1
+            paused += _quantity(event.fields.get("duration", ""), _SECONDS)
+        elif event.of == ALLOCATION_EVENT and event.stack:
+            weight = _quantity(event.fields.get("weight", ""), _BYTES)
+            allocated[event.stack] = allocated.get(event.stack, 0.0) + weight
+    return Collections(pauses, paused, allocated)
 
 
-def _kind(fields: Mapping[str, str]) -> str:
-    """`lock`, `pool`, or "" for a wait that is none for something others have."""
-    if "monitorClass" in fields:
-        return "lock"
-    parked = fields.get("parkedClass", "").split(" ")[0].partition("$")[0]
-    return _PARKED_FOR.get(parked, "")
-
-
-def _seconds(text: str) -> Seconds:
-    """`1 m 3.5 s`, as the JDK prints a time, in any locale's decimals."""
-    parts = _DURATION.findall(text[:_LONGEST_DURATION])
-    return sum(float(number.replace(",", ".")) * _SECONDS[unit] for number, unit in parts)
+def _quantity(text: str, units: Mapping[str, float]) -> float:
+    """`1 m 3.5 s` or `71.9 kB`, as the JDK prints a time or a size, in any locale's decimals."""
+    parts = _QUANTITY.findall(text[:_LONGEST_QUANTITY])
+    return sum(float(number.replace(",", ".")) * units.get(unit, 0.0) for number, unit in parts)
 
 
 def _events(text: str | Iterable[str]) -> Iterator[_Event]:
-    """The events that have a stack."""
+    """The events, one after the other."""
     allowed = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
-    fields: dict[str, str] = {}
+    of, fields, cut = "", dict[str, str](), False
+    stack: Stack = ()
     known: dict[str, Frame] = {}
     frames: list[Frame] | None = None
-    cut = False
     for number, line in numbered(text, _WHAT):
         content = line.strip()
         if frames is None:
             if content == "stackTrace = [":
                 frames, cut = [], False
-            elif content.endswith("{"):
-                fields = {}
+            elif content.endswith("{") and not line.startswith(" "):
+                of, fields, stack, cut = content.removesuffix("{").strip(), {}, (), False
+            elif content == "}" and of and not line.startswith(" "):
+                yield _Event(of, fields, stack, cut)
+                of = ""
             elif " = " in content:
                 name, _, value = content.partition(" = ")
                 fields[name] = value
         elif content == "]":
-            yield _Event(fields, tuple(reversed(frames)), cut)
-            frames = None
+            stack, frames = tuple(reversed(frames)), None
         elif content == "...":
             cut = True
         else:
@@ -137,4 +143,11 @@ def _frame(text: str, number: int) -> Frame:
     if match is None:
         raise JfrError(f"Line {number} is not a Java frame: {text[:80]!r}")
     line = int(match["line"]) if match["line"] else None
-    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind=FrameKind.JVM)
+    return java_frame(f"{match['class']}.{match['method']}", line)
+
+
+def java_frame(method: str, line: int | None) -> Frame:
+    """The frame of a Java method, `shop.Till.open`, alike for whoever tells of it."""
+    of, _, name = method.rpartition(".")
+    of = _WRITTEN.sub("", of)
+    return Frame(f"{of}.{name}", of, line, kind=FrameKind.JVM)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
@@ -31,6 +32,10 @@ _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 _USER_IMAGES = (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
 _PYTHON = re.compile(r"py::(?P<function>.*):(?P<file>[^:]*)")
 
+# Which calls, outermost first, a place in an image is in; none where that is not known. What perf
+# prints of a place is how far into the file it is.
+CallsAt: TypeAlias = Callable[[str, int], Stack]
+
 
 class PerfScriptError(Unreadable):
     """A line was not what `perf script` prints; the message holds its number."""
@@ -44,9 +49,13 @@ class PerfSample:
     broken: bool
 
 
-def parse_perf_script(text: str | Iterable[str]) -> Iterator[PerfSample]:
+def parse_perf_script(
+    text: str | Iterable[str], calls_at: CallsAt | None = None
+) -> Iterator[PerfSample]:
     """The samples of `perf script -F comm,pid,tid,time,ip,sym,dso`, from its text or its lines.
-    Raises PerfScriptError at a line that is something else, Unreadable for more than is read.
+    `calls_at` says which calls a place in an image is in, where the runtime knows that better than
+    symbols do. Raises PerfScriptError at a line that is something
+    else, Unreadable for more than is read.
     """
     allowed = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
     known: dict[str, Frame] = {}
@@ -62,7 +71,8 @@ def parse_perf_script(text: str | Iterable[str]) -> Iterator[PerfSample]:
             if named not in known:
                 allowed.take()
                 known[named] = _frame(named, line, number)
-            frames.append(known[named])
+            calls = _calls(line, frames, calls_at) if calls_at is not None else ()
+            frames += calls[::-1] or (known[named],)
         elif not line.startswith("#"):
             begun = _SAMPLE.search(line)
             if begun is None or not line[: begun.start()].strip():
@@ -103,6 +113,15 @@ def without_titles(lines: Iterable[str]) -> Iterator[str]:
         begun = _OURS.search(line.rstrip())
         name = line[: begun.start()].strip() if begun else ""
         yield line.replace(name, redact.thread(name), 1) if name else line
+
+
+def _calls(line: str, inner: list[Frame], calls_at: CallsAt) -> Stack:
+    """The calls at the place of a line. All but the innermost of the program's are where a call
+    returns to, which is one beyond it.
+    """
+    returns = any(frame.kind != FrameKind.KERNEL for frame in inner)
+    image = line.rstrip().rpartition(" (")[2].removesuffix(")")
+    return calls_at(image, int(line.split(maxsplit=1)[0], 16) - returns)
 
 
 def _without_address(line: str, number: int) -> str:

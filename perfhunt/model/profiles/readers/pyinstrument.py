@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ _SELF = "[self]"
 # the line that ran.
 _PART, _MORE = "\x00", "\x01"
 _THREAD = "<thread>"
+_AWAIT, _ELSEWHERE = "[await]", "[out-of-context]"  # frames without parts: what is not running
 _BUILT_IN = "<built-in>"
 _LINE = "l"
 
@@ -110,8 +113,16 @@ def _of_session(session: _PyinstrumentSession) -> dict[Stack, float]:
     return stacks
 
 
+def read_recorded(frames: Iterable[str]) -> Stack:
+    """A stack of frames as a session spells them. Raises PyinstrumentError."""
+    return tuple(_recorded(text) for text in frames)
+
+
+@lru_cache(maxsize=1 << 14)
 def _recorded(text: str) -> Frame:
     """`function NUL file NUL first line`, and behind \\x01 each: `l` with the line that ran."""
+    if text in (_AWAIT, _ELSEWHERE):
+        return Frame(text)
     plain, *more = text.split(_MORE)
     parts = plain.split(_PART)
     if len(parts) != 3:

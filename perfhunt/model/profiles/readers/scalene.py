@@ -10,11 +10,13 @@ import msgspec
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance
+from perfhunt.model.inside.look import LineUse
 from perfhunt.model.profile import MOST_FRAMES, Frame, Profile, Stack
 from perfhunt.model.profiles.readers.foreign import profile_of, shaped, which
 
 _WHAT = "the scalene profile"
 _SAMPLES, _SECONDS, _LINES = "samples", "seconds", "lines"
+_MIB = float(1 << 20)  # bytes of what scalene calls MB
 _FRAME = re.compile(r"(?P<file>.*) (?P<function>\S+):(?P<line>[0-9]{1,9});?", re.DOTALL)
 
 
@@ -29,6 +31,8 @@ class _StackCount(msgspec.Struct):
 
 class _Line(msgspec.Struct):
     lineno: int
+    n_malloc_mb: float = 0.0
+    n_copy_mb_s: float = 0.0
     n_cpu_percent_python: float = 0.0
     n_cpu_percent_c: float = 0.0
     n_sys_percent: float = 0.0
@@ -72,6 +76,43 @@ def read_scalene(value: Any, asked: str = "") -> Profile:
     unit = _SAMPLES if chosen == _SAMPLES else _SECONDS
     seconds = _number(read.elapsed_time_sec, "the time it took")
     return profile_of("scalene", stacks, unit=unit, seconds=seconds, notes=notes)
+
+
+def scalene_lines(value: Any) -> tuple[LineUse, ...]:
+    """What each line used, the costliest first: shares of the time that scalene saw in any of its
+    lines, bytes per second allocated and copied. Raises ScaleneError, Unreadable.
+    """
+    read = shaped(value, _Scalene, _WHAT, ScaleneError)
+    seconds = _number(read.elapsed_time_sec, "the time it took")
+    of_all = sum(
+        line.n_cpu_percent_python + line.n_cpu_percent_c + line.n_sys_percent
+        for source in read.files.values()
+        for line in source.lines
+    )
+    lines = []
+    for file, source in read.files.items():
+        names = {function.lineno: function.line for function in source.functions}
+        for line in source.lines:
+            where = f"line {line.lineno} of {file[:80]}"
+            parts = (line.n_cpu_percent_python, line.n_cpu_percent_c, line.n_sys_percent)
+            python, native, system = (_number(part, where) / (of_all or 1.0) for part in parts)
+            allocated = _number(line.n_malloc_mb, where) * _MIB
+            copied = _number(line.n_copy_mb_s, where) * _MIB
+            if python + native + system + allocated + copied <= 0:
+                continue
+            lines.append(
+                LineUse(
+                    file=file,
+                    line=line.lineno if line.lineno > 0 else None,
+                    function=names.get(line.start_function_line, "<module>").rpartition(".")[2],
+                    python=python,
+                    native=native,
+                    system=system,
+                    allocated=allocated / seconds if seconds else 0.0,
+                    copied=copied,
+                )
+            )
+    return tuple(sorted(lines, key=lambda line: line.cpu, reverse=True))
 
 
 def _number(value: float, what: str) -> float:

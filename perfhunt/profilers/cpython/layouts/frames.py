@@ -17,7 +17,7 @@ from perfhunt.profilers.cpython.layouts.search import (
     int32,
     unknown,
 )
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory, pointer
+from perfhunt.target.proc.memory import WORD, ProcessMemory, pointer
 
 _CODE = 4096  # bytes, more than the head of a code object takes
 _PAGE = 4096  # bytes

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from perfhunt.profilers.cpython.layouts.layout import InterpreterLayout, Offset
 from perfhunt.profilers.cpython.layouts.search import RUNTIME, OffsetSearch
-from perfhunt.profilers.cpython.memory import WORD
+from perfhunt.target.proc.memory import WORD
 
 _STATE = 1 << 13  # words of an interpreter's state that are searched; the link stands in its front
 _SEVERAL = 3  # interpreters of the specimen: two of them lead to another

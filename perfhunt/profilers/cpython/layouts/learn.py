@@ -13,7 +13,7 @@ from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.search import Facts
 from perfhunt.profilers.cpython.layouts.tasks import TaskSearch
 from perfhunt.profilers.cpython.layouts.values import ValueSearch
-from perfhunt.profilers.cpython.memory import ProcessMemory
+from perfhunt.target.proc.memory import ProcessMemory
 
 
 def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:

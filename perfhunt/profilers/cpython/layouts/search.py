@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from perfhunt.errors import AttachFailed
-from perfhunt.profilers.cpython.memory import WORD, ProcessMemory, pointer
+from perfhunt.target.proc.memory import WORD, ProcessMemory, pointer
 
 Facts: TypeAlias = Mapping[str, Any]  # what the specimen printed
 Pairs: TypeAlias = Sequence[Sequence[int]]  # (where an object is, what it holds)

@@ -12,7 +12,7 @@ from perfhunt.profilers.cpython.layouts.search import (
     int64,
     unknown,
 )
-from perfhunt.profilers.cpython.memory import WORD
+from perfhunt.target.proc.memory import WORD
 
 _HALF = 0xFFFFFFFF  # the state of a string is half a word
 _ENCODINGS = (("ascii", 1), ("latin-1", 1), ("utf-16-le", 2), ("utf-32-le", 4))

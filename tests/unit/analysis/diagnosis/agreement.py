@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.diagnosis.answer.advice import CHANGE
+from perfhunt.analysis.diagnosis.answer.advice import CHANGE, named
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
 from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.analysis.knee.answers.failures import Failures
 from perfhunt.analysis.knee.answers.notes import SURE
-from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.run import Run
 
 _NOTHING_STOPPED = frozenset(
     {
@@ -56,6 +57,21 @@ def contradictions(
             yield f"a function is to be changed, and the class is {category}"
         if done.findings[0].blamed.low <= 0:
             yield "a function is to be changed that may cost nothing"
+    if isinstance(knee, Knee):
+        yield from between_advice_and_predictions(done, knee)
+
+
+def between_advice_and_predictions(done: Diagnosis | Run, knee: Knee) -> Iterator[str]:
+    """What is to be done, or is said to stop it, and is predicted to move nothing."""
+    for finding in done.findings:
+        stays = finding.what_if is not None and not finding.what_if.moves(knee.rate)
+        if stays and done.next_step.startswith(f"{CHANGE}{named(finding)},"):
+            yield f"{finding.function} is to be changed, and would move nothing"
+    category = done.bottleneck.category if done.bottleneck is not None else None
+    for finding in done.findings[:1]:
+        stays = finding.what_if is not None and not finding.what_if.moves(knee.rate)
+        if stays and finding.category is category and category in ON_THE_WIRE:
+            yield f"{category} is said to stop it, and mending it would move nothing"
 
 
 def _without_knee(done: Diagnosis, category: BottleneckClass | None, knee: NoKnee) -> Iterator[str]:

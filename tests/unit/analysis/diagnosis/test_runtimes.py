@@ -63,7 +63,7 @@ def mentions(bottleneck: Bottleneck, *words: str) -> bool:
     return any(word.lower() in said.lower() for word in words)
 
 
-@pytest.mark.parametrize("runtime", ["go", "jvm", "ruby", "native"])
+@pytest.mark.parametrize("runtime", ["go", "jvm", "ruby", "of its own"])
 def test_an_event_loop_is_no_class_where_nobody_sees_one(runtime: str) -> None:
     traits = traits_of(runtime)
     assert not traits.has(BottleneckClass.EVENT_LOOP)

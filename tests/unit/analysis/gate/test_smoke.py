@@ -15,6 +15,7 @@ from perfhunt.analysis.gate.smoke import (
     asked_of,
     broken_by,
     judge_smoke,
+    length_words,
     smoke_step,
 )
 from perfhunt.model.knee import NoKneeCode
@@ -201,6 +202,22 @@ def test_a_smoke_lasts_as_its_slo_needs_within_a_minute() -> None:
         1,
     )
     assert smoke_step(replace(QUESTION, slo=replace(SLO, at_load=50.0))).rate == 50.0
+
+
+def words_of(question: Question) -> str:
+    return length_words(question, smoke_step(question))
+
+
+def test_how_long_a_smoke_takes_is_said_with_what_decides_it() -> None:
+    # ln 0.025 / ln 0.99 = 367.04: the least n of which none over the limit bounds the p99.
+    assert words_of(QUESTION) == "for 52.8 s: its p99 needs 368 requests"
+    slow = replace(QUESTION, ramp=Ramp(start=1.0))
+    assert words_of(slow) == "for 60 s, the longest: its p99 needs 368 requests"
+    assert words_of(replace(QUESTION, ramp=Ramp(start=100.0))) == "for 30 s, the shortest"
+    named = replace(QUESTION, smoke=SmokeLoad(duration=6.0))
+    assert words_of(named) == "for 6 s, as [smoke] asks"
+    many = replace(QUESTION, slo=replace(SLO, min_samples=400))
+    assert words_of(many) == "for 57 s: min_samples is 400 requests"
 
 
 def test_how_a_smoke_asks_is_no_part_of_the_question() -> None:

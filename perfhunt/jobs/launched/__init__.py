@@ -1,0 +1,4 @@
+"""Targets that perfhunt starts itself, from the command behind `--`.
+
+One way only: service; looks.
+"""

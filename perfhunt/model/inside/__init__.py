@@ -1,0 +1,1 @@
+"""What is seen of a service from inside of it, by tools that it was started under."""

@@ -1,0 +1,185 @@
+"""HotSpot's thread dump: what `jstack` prints, of JDK 8 to 25."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import Allowance, numbered
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, Stack
+from perfhunt.model.profiles.readers.jfr import java_frame
+
+_WHAT = "the JVM's thread dump"
+# Of one that carries a virtual thread, JDK 25 has the number in brackets alone.
+_HEADER = re.compile(
+    r'"?(?P<name>.*)" (?:.*\bnid=(?P<nid>0x[0-9a-f]{1,16}|[0-9]{1,19})\b'
+    r"|#[0-9]+ \[(?P<own>[0-9]{1,19})\])"
+)
+_STATE = re.compile(r"   java\.lang\.Thread\.State: (?P<state>[A-Z_]+)(?: \((?P<how>[^)]*)\))?")
+_FRAME = re.compile(
+    r"\tat (?P<method>[^()]+)\((?:[^()/]*/)?"
+    r"(?:(?P<native>Native Method)|[^():]*(?::(?P<line>[0-9]{1,9}))?)\)"
+)
+_MONITOR = re.compile(
+    r"\t- (?P<does>[a-z][-a-z() ]*?) +<(?P<address>0x[0-9a-f]{1,16})> \(a (?P<of>[^)]*)\)"
+)
+_OWNED = re.compile(r"\t- <(?P<address>0x[0-9a-f]{1,16})> \(a (?P<of>[^)]*)\)")
+_CARRIES, _CARRIED = "   Carrying virtual thread ", "   Mounted virtual thread "
+_LOCKED = "locked"
+# What HotSpot says of a monitor that a thread gave back until it is notified, or has it again.
+_GIVEN_BACK = ("waiting on", "waiting to re-lock in wait()")
+_WAITS = ("waiting to lock", "parking to wait for", *_GIVEN_BACK)
+
+
+class JavaState(StrEnum):
+    """How a thread waits, by the JVM's word; RUNNABLE also where the kernel knows better."""
+
+    RUNNABLE = "runnable"
+    BLOCKED = "blocked"  # wants a monitor
+    NOTIFIED = "notified"  # waits to be notified
+    PARKED = "parked"
+    SLEEPING = "sleeping"
+    ENDED = "ended"  # new, or terminated
+
+
+class DumpError(Unreadable):
+    """A line was not what a JVM prints there; the message holds its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class JavaObject:
+    """An object that is locked or waited for: its address at that moment, and its class."""
+
+    address: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class JavaThread:
+    """One thread of a dump. `nid` is the number that its own namespace has for it; `native`: it is
+    in code below Java. `timed`: it goes on by itself after a while. `monitors` are those it is in,
+    `synchronizers` the locks of java.util.concurrent it has, where the dump lists them.
+    """
+
+    state: JavaState
+    nid: int = 0
+    name: str = ""
+    stack: Stack = ()
+    native: bool = False
+    timed: bool = False
+    waits_for: JavaObject | None = None
+    monitors: frozenset[str] = frozenset()
+    synchronizers: frozenset[JavaObject] = frozenset()
+    carries: bool = False  # a virtual thread
+
+
+@dataclass(slots=True)
+class _Body:
+    """What stands below the head of a thread. Frames are leaf first, as they are printed."""
+
+    state: str = "RUNNABLE"
+    how: str = ""
+    frames: list[tuple[Frame, bool]] = field(default_factory=list)
+    waits: JavaObject | None = None
+    locked: set[str] = field(default_factory=set)
+    given_back: set[str] = field(default_factory=set)
+    owned: set[JavaObject] = field(default_factory=set)
+    carries: bool = False
+
+    def add_object(self, line: str) -> None:
+        """What the thread does with an object; what has no address is none that others wait for."""
+        if (owned := _OWNED.match(line)) is not None:
+            self.owned.add(JavaObject(owned["address"], owned["of"]))
+        elif (match := _MONITOR.match(line)) is not None:
+            if match["does"] == _LOCKED:
+                self.locked.add(match["address"])
+            if match["does"] in _GIVEN_BACK:
+                self.given_back.add(match["address"])
+            if match["does"] in _WAITS and self.waits is None:
+                self.waits = JavaObject(match["address"], match["of"])
+
+    def whole(self) -> JavaThread:
+        return JavaThread(
+            state=_state(self.state, self.how),
+            stack=tuple(frame for frame, _ in reversed(self.frames) if not _is_glue(frame)),
+            native=bool(self.frames) and self.frames[0][1],
+            timed=self.state == "TIMED_WAITING",
+            waits_for=self.waits,
+            monitors=frozenset(self.locked - self.given_back),
+            synchronizers=frozenset(self.owned),
+            carries=self.carries,
+        )
+
+
+class DumpReader:
+    """Reads the dumps of one JVM. Most of its threads are where they were in the last one, and
+    most of their frames were read before.
+    """
+
+    def __init__(self) -> None:
+        self._frames: dict[str, tuple[Frame, bool]] = {}
+        self._bodies: dict[str, JavaThread] = {}
+        self._allowance = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
+
+    def read(self, text: str) -> list[JavaThread]:
+        """The threads of a dump, those without Java code too. Raises DumpError, or Unreadable for
+        more than is read.
+        """
+        bodies, threads, above = dict[str, JavaThread](), [], 0
+        for part in text.replace("\r\n", "\n").split('\n"'):
+            head, _, body = part.partition("\n")
+            if (header := _HEADER.match(head)) is not None:
+                known = bodies.get(body) or self._bodies.get(body) or self._body(body, above + 1)
+                bodies[body] = known
+                own = header["nid"] or header["own"]
+                threads.append(replace(known, nid=int(own, 0), name=header["name"]))
+            above += part.count("\n") + 1
+        self._bodies = bodies
+        return threads
+
+    def _body(self, text: str, above: int) -> JavaThread:
+        """A thread by what is below its head; `above` are the lines before that."""
+        body = _Body()
+        for number, line in numbered(text, _WHAT):
+            if line.startswith("\tat "):
+                body.frames.append(self._frame(line, above + number))
+            elif line.startswith("\t- "):
+                body.add_object(line)
+            elif (state := _STATE.match(line)) is not None:
+                body.state, body.how = state["state"], state["how"] or ""
+            elif line.startswith(_CARRIES):
+                body.carries = True
+            elif line.startswith(_CARRIED):
+                body.frames.clear()  # Those of the carrier, which only runs what follows.
+        return body.whole()
+
+    def _frame(self, line: str, number: int) -> tuple[Frame, bool]:
+        known = self._frames.get(line)
+        if known is None:
+            match = _FRAME.fullmatch(line)
+            if match is None:
+                raise DumpError(f"Line {number} is not a Java frame: {line[:80]!r}")
+            self._allowance.take()
+            at = int(match["line"]) if match["line"] else None
+            known = java_frame(match["method"], at), match["native"] is not None
+            self._frames[line] = known
+        return known
+
+
+def _state(state: str, how: str) -> JavaState:
+    if state in ("NEW", "TERMINATED"):
+        return JavaState.ENDED
+    if state == "BLOCKED":
+        return JavaState.BLOCKED
+    if state in ("WAITING", "TIMED_WAITING"):
+        if how == "sleeping":
+            return JavaState.SLEEPING
+        return JavaState.PARKED if how == "parking" else JavaState.NOTIFIED
+    return JavaState.RUNNABLE
+
+
+def _is_glue(frame: Frame) -> bool:
+    """Whether the JVM wrote the class at run time, to call a lambda: the lambda is a frame too."""
+    return frame.file.endswith("$$Lambda")

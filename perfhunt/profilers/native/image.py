@@ -1,0 +1,148 @@
+"""What a process is made of: which file's code is at an address, and what the file says of it."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.model.profile import Frame, FrameKind
+from perfhunt.target.binary.elf import X86_64, Elf
+from perfhunt.target.binary.tables import UnwindRow, UnwindTables
+from perfhunt.target.proc.files import link, read
+
+_DELETED = " (deleted)"
+UNNAMED = "[unknown]"  # as perf calls it
+
+
+@dataclass(frozen=True, slots=True)
+class MappedCode:
+    """A piece of memory that holds code: where, of which file, and how far into it."""
+
+    begin: int
+    end: int
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    elf: Elf
+    tables: UnwindTables
+
+
+class ProcessImage:
+    """The code of one process. Files are read once; the map when an address lies outside of it."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises OSError when the process is gone or its map may not be read."""
+        self._pid = pid
+        self._modules: dict[str, _Module | None] = {}
+        self._biases: dict[int, int | None] = {}
+        self._rows: dict[int, UnwindRow | None] = {}
+        self._frames: dict[int, Frame] = {}
+        self._nowhere: set[int] = set()
+        self.read_map()
+        self._program = link(pid, "exe").removesuffix(_DELETED)
+
+    def read_map(self) -> None:
+        """Read the map again. Raises OSError."""
+        maps = read(f"/proc/{self._pid}/maps").decode(errors="replace")
+        self._mapped = [each for line in maps.splitlines() if (each := _code(line)) is not None]
+        self._begins = [each.begin for each in self._mapped]
+        ends = [each.end for each in self._mapped]
+        self._edges = np.array(self._begins, np.uint64), np.array(ends, np.uint64)
+        self._biases.clear()
+
+    def place(self, address: int) -> MappedCode | None:
+        """The code that an address lies in; None for what is not code."""
+        index = bisect_right(self._begins, address) - 1
+        if index >= 0 and address < self._mapped[index].end:
+            return self._mapped[index]
+        return None
+
+    def is_code(self, address: int) -> bool:
+        """Whether an address lies in code; one that does not is looked for again in a new map, a
+        single time: programs load libraries late.
+        """
+        if self.place(address) is not None:
+            return True
+        if address in self._nowhere or address < os.sysconf("SC_PAGESIZE"):
+            return False
+        if len(self._nowhere) % 64 == 0:  # a torn stack has many such
+            self.read_map()
+        self._nowhere.add(address)
+        return self.place(address) is not None
+
+    def row(self, address: int) -> UnwindRow | None:
+        """How to get from an address to the caller; None where nobody says."""
+        if address not in self._rows:
+            module, own = self._own(address)
+            self._rows[address] = module.tables.row(own) if module is not None else None
+        return self._rows[address]
+
+    def extent(self, address: int) -> tuple[int, int]:
+        """(begin, end) of the function that holds an address; zeros where nobody says."""
+        module, own = self._own(address)
+        begin, end = module.tables.extent(own) if module is not None else (0, 0)
+        return (begin + address - own, end + address - own) if begin else (0, 0)
+
+    def code_among(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Where, in a piece of memory, there are addresses of code."""
+        place = np.searchsorted(self._edges[0], words, side="right") - 1
+        return np.nonzero((place >= 0) & (words < self._edges[1][np.maximum(place, 0)]))[0]
+
+    def frame(self, address: int) -> Frame:
+        """The function that holds an address, with its file as the process has it."""
+        if address not in self._frames:
+            self._frames[address] = self._named(address)
+        return self._frames[address]
+
+    def _named(self, address: int) -> Frame:
+        mapping = self.place(address)
+        module, own = self._own(address)
+        function = module.elf.function_at(own) if module is not None else None
+        if function is not None:
+            name = function.name
+        else:  # Of what was stripped, the tables still say where each function begins.
+            begin, _ = module.tables.extent(own) if module is not None else (0, 0)
+            name = f"{begin:#x}" if begin else UNNAMED
+        return Frame(name, mapping.file if mapping else UNNAMED, kind=FrameKind.NATIVE)
+
+    def _own(self, address: int) -> tuple[_Module | None, int]:
+        """(the file that an address is of, the address as the file has it)."""
+        mapping = self.place(address)
+        if mapping is None or not mapping.file.startswith("/"):
+            return None, address
+        if mapping.file not in self._modules:
+            self._modules[mapping.file] = self._opened(mapping.file)
+        module = self._modules[mapping.file]
+        if module is None:
+            return None, address
+        if mapping.begin not in self._biases:
+            own = module.elf.address_of(mapping.offset)
+            self._biases[mapping.begin] = None if own is None else mapping.begin - own
+        bias = self._biases[mapping.begin]
+        return (None, address) if bias is None else (module, address - bias)
+
+    def _opened(self, file: str) -> _Module | None:
+        root = f"/proc/{self._pid}/root"
+        is_program = file.removesuffix(_DELETED) == self._program
+        path = f"/proc/{self._pid}/exe" if is_program else f"{root}{file}"
+        try:
+            elf = Elf(path, root)
+        except (OSError, ValueError):
+            return None
+        return _Module(elf, UnwindTables(elf)) if elf.machine == X86_64 else None
+
+
+def _code(line: str) -> MappedCode | None:
+    """A line of /proc/PID/maps; None for what is not code."""
+    field = line.split(maxsplit=5)
+    if len(field) < 5 or "x" not in field[1]:
+        return None
+    begin, end = (int(part, 16) for part in field[0].split("-"))
+    return MappedCode(begin, end, field[5] if len(field) > 5 else "[anon]", int(field[2], 16))

@@ -1,0 +1,263 @@
+"""Every thread of a program at one moment, none of them stopped: of those that sleep the registers
+and the stack, of those that run one sample of the kernel's timer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Stack, ThreadSample
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.profilers.native.image import ProcessImage
+from perfhunt.profilers.native.one_sample import OneSample
+from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
+from perfhunt.target.proc.threads import host_tids, thread_name
+from perfhunt.target.proc.waits import ProcessWaits, Wait
+
+_LINE: Bytes = 256  # of /proc/PID/task/TID/syscall or schedstat
+_COPIED: Bytes = 16 << 10  # of a stack, with one read: what hardly any thread goes beyond
+_MOST_STACKS = 50_000  # that are kept, so that each is named once
+_TRIES = 2  # at a thread that moved while it was read
+_FUTEX = "futex:"
+# Where a thread waits for one of several things, or to be told something: all sleep on one address,
+# though no lock is there.
+_CONDITION = re.compile(r"^pthread_cond_|^sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore")
+_MUTEX = re.compile(r"^_*pthread_(?:mutex|cond)_")
+_TOP = 12  # frames in which a call of those is looked for
+# glibc's struct __pthread_mutex_s: the word that is slept on, a count, and who has it.
+_OWNED = struct.Struct("<III")
+
+
+@dataclass(slots=True)
+class _NativeThread:
+    """A thread between looks: its open files, which name this very thread, how long it had run and
+    queued (the kernel's own line), and the last sample, where it slept then.
+    """
+
+    tid: int
+    own: int
+    name: str
+    syscall: int
+    schedstat: int
+    ran: bytes = b""
+    sample: ThreadSample | None = None
+
+    def ran_by_now(self) -> bytes:
+        """Raises OSError once it has ended."""
+        return os.pread(self.schedstat, _LINE, 0)
+
+    def call(self) -> bytes:
+        """The kernel's line of what it is in; b"" where that may not be read."""
+        try:
+            return os.pread(self.syscall, _LINE, 0) if self.syscall >= 0 else b""
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        for file in (self.syscall, self.schedstat):
+            if file >= 0:
+                os.close(file)
+
+
+class NativeLooker:
+    """Looks at one process of any language that compiles to machine code."""
+
+    how = "from registers and copies of the stacks, without stopping any thread"
+    rate_hz = 20.0  # faster, a look finds too many of the same waits to be worth its cost
+    enough_hz = 8.0  # what tells a wait seen half of the time to 10 points in ten seconds
+    cost_limit = 0.05  # of one core
+
+    def __init__(self, pid: int) -> None:
+        """Raises AttachFailed, with the reason, where the process cannot be read."""
+        try:
+            self._memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise AttachFailed(f"The memory of pid {pid} may not be read: {error}") from error
+        try:
+            self._image = ProcessImage(pid)
+        except OSError as error:
+            os.close(self._memory)
+            raise AttachFailed(f"The map of pid {pid} may not be read: {error}") from error
+        self._pid, self._waits = pid, ProcessWaits(pid)
+        self._unwinder = Unwinder(self._image, self._read)
+        self._running = OneSample()
+        self._threads: dict[int, _NativeThread] = {}
+        self._stacks: dict[tuple[int, ...], Stack] = {}
+        self._walked = self._cut = 0
+        self.cpu: Seconds = 0.0  # beside the caller's own thread: none
+        self.seen = self.unmatched = 0
+
+    @property
+    def unseen(self) -> str:
+        """What of the process is not read, and why, as a clause; "" for none."""
+        missing = []
+        if self._running.refused:
+            missing.append(f"stacks of threads that run ({self._running.refused})")
+        if self._cut:
+            missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
+        return "; ".join(missing)
+
+    def close(self) -> None:
+        """Let the process go. Idempotent."""
+        if self._memory >= 0:
+            os.close(self._memory)
+        self._memory = -1
+        for thread in self._threads.values():
+            thread.close()
+        self._threads.clear()
+
+    def look(self) -> list[ThreadSample]:
+        """Every thread now. Raises AttachFailed once the process is gone."""
+        living = host_tids(self._pid, {tid: each.own for tid, each in self._threads.items()})
+        if not living:
+            raise AttachFailed(f"Process {self._pid} has ended")
+        self.seen += len(living)
+        for tid in self._threads.keys() - set(living.values()):
+            self._threads.pop(tid).close()
+        at_work: dict[int, bytes] = {}
+        samples: dict[int, ThreadSample] = {}
+        for own, tid in living.items():
+            thread = self._threads.get(tid) or self._meet(own, tid)
+            if thread is not None:
+                self._look_at(thread, samples, at_work)
+        for sample in self._at_work(at_work):
+            samples[sample.tid] = sample
+        return list(self._with_holders(samples, living))
+
+    def _read(self, address: int, size: Bytes) -> bytes:
+        try:
+            return os.pread(self._memory, size, address)
+        except (OSError, OverflowError):
+            return b""
+
+    def _meet(self, own: int, tid: int) -> _NativeThread | None:
+        base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
+        try:
+            schedstat = os.open(f"{base}/schedstat", flags)
+        except OSError:
+            return None
+        try:
+            syscall = os.open(f"{base}/syscall", flags)
+        except OSError:
+            syscall = -1
+        name = thread_name(self._pid, tid)
+        thread = _NativeThread(tid=tid, own=own, name=name, syscall=syscall, schedstat=schedstat)
+        self._threads[tid] = thread
+        return thread
+
+    def _look_at(
+        self, thread: _NativeThread, samples: dict[int, ThreadSample], at_work: dict[int, bytes]
+    ) -> None:
+        """One thread: its sample, where it slept; else how long it had run, for who takes those
+        that do.
+        """
+        try:
+            for _ in range(_TRIES):
+                before = thread.ran_by_now()
+                if thread.sample is not None and before == thread.ran:
+                    samples[thread.tid] = thread.sample
+                    return
+                if (sample := self._asleep(thread, before)) is not None:
+                    samples[thread.tid] = sample
+                    return
+            at_work[thread.tid] = before
+        except OSError:
+            self._threads.pop(thread.tid).close()
+
+    def _asleep(self, thread: _NativeThread, before: bytes) -> ThreadSample | None:
+        """The sample of a thread that slept all the while it was read; None for any other."""
+        line = thread.call()
+        wait = self._waits.wait(thread.tid, line)
+        words = line.split()
+        if len(words) < 3:
+            return None
+        stack_at, code = int(words[-2], 16), int(words[-1], 16)
+        raw = self._read(stack_at, _COPIED)
+        if thread.ran_by_now() != before:
+            return None
+        stack = self._stack(Registers(code, stack_at, {}), raw)
+        on = wait.on
+        if on.startswith(_FUTEX) and any(_CONDITION.search(f.function) for f in stack[-_TOP:]):
+            on = f"{_FUTEX}{stack_at:#x}"  # As with locks that give each waiter its own.
+        thread.ran = before
+        thread.sample = self._sample(thread, stack, Wait(wait.state, on), still=True)
+        return thread.sample
+
+    def _at_work(self, ran: Mapping[int, bytes]) -> Iterator[ThreadSample]:
+        """The samples of threads that were not asleep, of how long they had run before."""
+        taken = self._running.of(list(ran))
+        for tid, before in ran.items():
+            thread = self._threads[tid]
+            thread.sample = None
+            try:
+                after = thread.ran_by_now()
+                running = taken.get(tid)
+                if running is None and (sample := self._asleep(thread, after)) is not None:
+                    yield sample
+                    continue
+            except OSError:
+                self._threads.pop(tid).close()
+                continue
+            stack = self._stack(running.at, running.raw) if running is not None else ()
+            queued = _queued_longer(before, after)
+            yield self._sample(
+                thread, stack, Wait(ThreadState.RUN_QUEUE if queued else ThreadState.ON_CPU)
+            )
+
+    def _stack(self, at: Registers, raw: bytes) -> Stack:
+        addresses, whole = self._unwinder.walk(at, StackCopy(at.stack, raw, self._read))
+        self._walked += 1
+        self._cut += not whole
+        key = tuple(addresses)
+        if key not in self._stacks:
+            if len(self._stacks) > _MOST_STACKS:
+                self._stacks.clear()
+            self._stacks[key] = tuple(self._image.frame(address) for address in reversed(key))
+        return self._stacks[key]
+
+    def _sample(
+        self, thread: _NativeThread, stack: Stack, wait: Wait, still: bool = False
+    ) -> ThreadSample:
+        return ThreadSample(
+            pid=self._pid,
+            tid=thread.tid,
+            stack=stack,
+            state=wait.state,
+            wait_on=wait.on,
+            thread_name=thread.name,
+            still=still,
+        )
+
+    def _with_holders(
+        self, samples: Mapping[int, ThreadSample], living: Mapping[int, int]
+    ) -> Iterator[ThreadSample]:
+        """The samples, with the mutexes that threads have by the C library's own record."""
+        holds: dict[int, set[str]] = {}
+        for waiting in _mutexes(samples.values()):
+            raw = self._read(int(waiting.removeprefix(_FUTEX), 16), _OWNED.size)
+            if len(raw) == _OWNED.size:
+                taken, _, owner = _OWNED.unpack(raw)
+                if taken and owner in living:
+                    holds.setdefault(living[owner], set()).add(waiting)
+        for tid, sample in samples.items():
+            yield replace(sample, holds=frozenset(holds[tid])) if tid in holds else sample
+
+
+def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:
+    """The addresses that threads sleep on in a call of the C library for a mutex."""
+    waiting: Sequence[ThreadSample] = [
+        s for s in samples if s.state == ThreadState.LOCK and s.wait_on.startswith(_FUTEX)
+    ]
+    return {s.wait_on for s in waiting if any(_MUTEX.search(f.function) for f in s.stack[-_TOP:])}
+
+
+def _queued_longer(before: bytes, after: bytes) -> bool:
+    """Whether a thread queued for longer than it ran between two readings of its schedstat."""
+    (ran, queued, _), (ran_now, queued_now, _) = before.split(), after.split()
+    return int(queued_now) - int(queued) > int(ran_now) - int(ran)

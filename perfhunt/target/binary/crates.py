@@ -1,0 +1,32 @@
+"""Which crates a program of Rust was linked with, by the paths in it that panics name."""
+
+from __future__ import annotations
+
+import mmap
+import re
+
+# Where cargo keeps sources: of registries, of git, those that a project keeps beside its own, and
+# those that the language's library was built with.
+_SOURCE = re.compile(
+    rb"/registry/src/[^/\0]{1,128}/([A-Za-z0-9_-]{1,64}?)-\d+\.\d[^/\0]{0,64}/"
+    rb"|/rust/deps/([A-Za-z0-9_-]{1,64}?)-\d+\.\d[^/\0]{0,64}/"
+    rb"|/git/checkouts/([A-Za-z0-9_-]{1,64})-[0-9a-f]{8,16}/"
+    rb"|/vendor/([A-Za-z0-9_-]{1,64}?)(?:-\d+\.\d[^/\0]{0,64})?/src/"
+)
+
+
+def linked_crates(path: str) -> tuple[str, ...]:
+    """How the functions of others' crates begin in a program (`tokio::`), in the order of names;
+    empty where there are none, or it cannot be read.
+
+    A crate that cannot panic names no path, and is taken for the application's.
+    """
+    try:
+        with (
+            open(path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            found = {next(filter(None, match.groups())) for match in _SOURCE.finditer(content)}
+    except (OSError, ValueError):
+        return ()
+    return tuple(sorted(f"{name.decode().replace('-', '_')}::" for name in found))

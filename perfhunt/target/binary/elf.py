@@ -1,0 +1,177 @@
+"""An ELF file, mapped: where its parts are, and which function an address belongs to.
+
+Format: System V ABI, chapter 4 and 5 (gabi); 64 bits, little endian.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.model.units import Bytes
+from perfhunt.target.binary.names import spelled
+
+X86_64 = 62  # EM_X86_64
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_LITTLE_64 = b"\x7fELF\x02\x01"
+_LOAD, _NOBITS = 1, 8  # PT_LOAD, SHT_NOBITS
+_EXECUTABLE = 1  # PF_X
+_FUNCTION, _INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
+_SYMBOL = np.dtype(
+    [
+        *(("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")),
+        *(("at", "<u8"), ("size", "<u8")),
+    ]
+)
+_LONGEST_NAME: Bytes = 4096  # of a symbol: generic code has names of kilobytes
+_BUILD_ID = struct.Struct("<III")  # the head of a note: lengths of name and content, and its kind
+_DEBUG = "/usr/lib/debug/.build-id"  # where distributions put what they strip
+_MOST_PARTS = 4096  # sections or segments; those of a large program are a hundred
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the file: its address in memory, where its bytes begin, and how many they are."""
+
+    address: int
+    offset: int
+    size: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFunction:
+    """A function of a file: its name as people write it, and where it begins and ends."""
+
+    name: str
+    begin: int
+    end: int
+
+
+class Elf:
+    """One file. Addresses are the file's own, before it is placed in memory."""
+
+    def __init__(self, path: str, root: str = "") -> None:
+        """Raises OSError when it cannot be read, ValueError when it is no such file. `root` is
+        where files are looked for that hold what was stripped.
+        """
+        with open(path, "rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            self._read_header()
+        except struct.error as error:
+            raise ValueError(f"{path} is cut short") from error
+        self._root = root
+        self._known: dict[int, CompiledFunction | None] = {}
+
+    def _read_header(self) -> None:
+        if self._bytes[:6] != _LITTLE_64:
+            raise ValueError("not an ELF file of 64 bits")
+        header = _HEADER.unpack_from(self._bytes)
+        self.machine: int = header[2]
+        segments, sections, names = header[5], header[6], header[13]
+        if max(header[10], header[12]) > _MOST_PARTS:
+            raise ValueError("more parts than any program has")
+        rows = [
+            _SEGMENT.unpack_from(self._bytes, segments + n * header[9]) for n in range(header[10])
+        ]
+        # (address, offset in the file, size in the file) of code
+        self._code: list[tuple[int, int, int]] = [
+            (row[3], row[2], row[5]) for row in rows if row[0] == _LOAD and row[1] & _EXECUTABLE
+        ]
+        heads = [
+            _SECTION.unpack_from(self._bytes, sections + n * header[11]) for n in range(header[12])
+        ]
+        self.sections: dict[str, Section] = {}
+        for row in heads:
+            if row[1] != _NOBITS and names < len(heads):
+                name = self._text(heads[names][4] + row[0], _LONGEST_NAME)
+                self.sections.setdefault(name, Section(row[3], row[4], row[5]))
+
+    def _text(self, at: int, most: Bytes) -> str:
+        end = self._bytes.find(b"\0", at, at + most)
+        return self._bytes[at : end if end >= 0 else at + most].decode(errors="replace")
+
+    def part(self, name: str) -> bytes:
+        """The bytes of a section; none where there is no such."""
+        section = self.sections.get(name)
+        if section is None:
+            return b""
+        return self._bytes[section.offset : section.offset + section.size]
+
+    def address_of(self, offset: int) -> int | None:
+        """The address of the code at an offset in the file; None where there is none."""
+        for address, begin, size in self._code:
+            low = begin & -mmap.PAGESIZE
+            if low <= offset < begin + size:
+                return address + offset - begin
+        return None
+
+    def function_at(self, address: int) -> CompiledFunction | None:
+        """The function that holds an address; None where nobody named one."""
+        if address not in self._known:
+            self._known[address] = self._function_at(address)
+        return self._known[address]
+
+    def _function_at(self, address: int) -> CompiledFunction | None:
+        symbols, strings = self._symbols
+        begins: NDArray[np.uint64] = symbols["at"]
+        last = int(np.searchsorted(begins, address, side="right")) - 1
+        if last < 0:
+            return None
+        begin = int(begins[last])
+        first = int(np.searchsorted(begins, begin, side="left"))
+        alike = symbols[first : last + 1]
+        end = begin + int(alike["size"].max())
+        if end == begin:  # Written in assembler, without a size: it lasts until the next.
+            end = int(begins[last + 1]) if last + 1 < len(begins) else begin + 1
+        if address >= end:
+            return None
+        names = [_name_at(strings, int(at)) for at in alike["name"]]
+        # The plainest of several names: `write`, not `__libc_write`.
+        plain = min(names, key=lambda name: (len(name) - len(name.lstrip("_")), len(name), name))
+        return CompiledFunction(spelled(plain), begin, end)
+
+    @cached_property
+    def _symbols(self) -> tuple[NDArray[np.void], bytes]:
+        """(the functions by their address, the names they have), of the fullest table there is."""
+        for elf in (self, self._stripped_off()):
+            if elf is not None and ".symtab" in elf.sections:
+                return elf._table(".symtab", ".strtab")
+        return self._table(".dynsym", ".dynstr")
+
+    def _table(self, symbols: str, strings: str) -> tuple[NDArray[np.void], bytes]:
+        raw = self.part(symbols)
+        rows = np.frombuffer(raw[: len(raw) // _SYMBOL.itemsize * _SYMBOL.itemsize], _SYMBOL)
+        kind = rows["info"] & 15
+        rows = rows[((kind == _FUNCTION) | (kind == _INDIRECT)) & (rows["section"] != 0)]
+        return rows[np.argsort(rows["at"], kind="stable")], self.part(strings)
+
+    def _stripped_off(self) -> Elf | None:
+        """The file that holds what was stripped from this one, by its build id; None for none."""
+        note = self.part(".note.gnu.build-id")
+        if len(note) < _BUILD_ID.size:
+            return None
+        name, content, _ = _BUILD_ID.unpack_from(note)
+        begin = _BUILD_ID.size + (name + 3 & ~3)
+        number = note[begin : begin + content].hex()
+        for root in (self._root, ""):
+            path = f"{root}{_DEBUG}/{number[:2]}/{number[2:]}.debug"
+            if os.path.exists(path):
+                try:
+                    return Elf(path)
+                except (OSError, ValueError):
+                    continue
+        return None
+
+
+def _name_at(strings: bytes, at: int) -> str:
+    end = strings.find(b"\0", at, at + _LONGEST_NAME)
+    return strings[at : end if end >= 0 else at + _LONGEST_NAME].decode(errors="replace")

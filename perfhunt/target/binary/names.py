@@ -1,0 +1,86 @@
+"""Names of compiled functions as people write them: C++'s without parameters and template
+arguments, Rust's without hashes, closures and lambdas named by the function they were written in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from functools import cache
+from typing import Any
+
+from perfhunt.target.binary.rust_names import rust_name
+
+# What compilers and linkers put behind the symbol of a part or a copy of a function.
+_COPY = re.compile(r"(?:\.(?:cold|part|isra|constprop|lto_priv|llvm|clone|hot|warm)(?:\.\w+)*)+$")
+_VERSION = re.compile(r"@@?[\w.]+$")
+_OPERATOR = re.compile(r"\boperator(?:\(\)|<=>|<<=?|>>=?|->\*?|<=?|>=?)")
+_CLOSURE = re.compile(r"::\{lambda\b|::'lambda\b|::\$_\d")
+_UNNAMED = "(anonymous namespace)"
+_OPENING, _CLOSING = "(<{[", ")>}]"
+_HIDDEN = 0xE000  # a private use area of Unicode: where the signs in an operator's name are put
+_LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1")
+
+
+@cache
+def spelled(symbol: str) -> str:
+    """`shop::Order::price` for a symbol of C++ or Rust; any other as it is."""
+    plain = _COPY.sub("", _VERSION.sub("", symbol))
+    if not plain.startswith(("_Z", "__Z", "_R")):
+        return plain or symbol
+    return rust_name(plain) or _cpp_name(_demangled(plain)) or symbol
+
+
+@cache
+def _demangler() -> Any:
+    for library in _LIBRARIES:
+        try:
+            demangle = ctypes.CDLL(library).__cxa_demangle
+        except (OSError, AttributeError):
+            continue
+        demangle.restype = ctypes.c_void_p
+        return demangle
+    return None
+
+
+def _demangled(symbol: str) -> str:
+    """What the C++ runtime of this host makes of a symbol (Itanium C++ ABI, 3.4); "" for none."""
+    demangle = _demangler()
+    if demangle is None:
+        return ""
+    status = ctypes.c_int()
+    found = demangle(symbol.encode(), None, None, ctypes.byref(status))
+    if not found or status.value:
+        return ""
+    name = ctypes.string_at(found).decode(errors="replace")
+    _free()(ctypes.c_void_p(found))
+    return name
+
+
+@cache
+def _free() -> Any:
+    return ctypes.CDLL(None).free
+
+
+def _cpp_name(name: str) -> str:
+    """`shop::serve` of `void shop::serve<int>(int)::{lambda(int)#1}::operator()(int) const`."""
+    hidden = _OPERATOR.sub(lambda found: _shifted(found[0], _HIDDEN), name)
+    hidden = hidden.replace(_UNNAMED, _shifted(_UNNAMED, _HIDDEN))
+    flat, depth, begin = [], 0, 0
+    for at, sign in enumerate(hidden):
+        if depth == 0 and _CLOSURE.match(hidden, at):
+            break
+        depth += (sign in _OPENING) - (sign in _CLOSING)
+        if depth == 0 and sign not in _CLOSING:
+            flat.append(sign)
+    whole = "".join(flat).removesuffix(" const").strip()
+    operator = whole.find("operator")
+    begin = whole.rfind(" ", 0, operator if operator >= 0 else len(whole)) + 1
+    return _shifted(whole[begin:], -_HIDDEN)
+
+
+def _shifted(text: str, by: int) -> str:
+    """The text with its signs hidden, or shown again."""
+    if by > 0:
+        return "".join(chr(ord(sign) + by) for sign in text)
+    return "".join(chr(ord(sign) + by) if ord(sign) >= -by else sign for sign in text)

@@ -1,0 +1,57 @@
+"""Builds the services in this folder, each form of each once, outside of the tree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+BUILT = Path.home() / ".cache" / "perfhunt-tests" / "native"
+FORMS = {
+    "cpp": ("service.cpp", ("g++", "-O2", "-pthread")),
+    "cpp with frame pointers": (
+        "service.cpp",
+        ("g++", "-O2", "-pthread", "-fno-omit-frame-pointer"),
+    ),
+    "rust": ("service.rs", ("rustc", "-O", "--edition", "2021")),
+    "rust with frame pointers": (
+        "service.rs",
+        ("rustc", "-O", "--edition", "2021", "-C", "force-frame-pointers=yes"),
+    ),
+}
+
+
+def built(form: str) -> str:
+    """The program. Skips where its compiler is missing."""
+    source, command = FORMS[form]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    text = (HERE / source).read_bytes()
+    name = hashlib.sha256(repr((command, text)).encode()).hexdigest()[:16]
+    program = BUILT / name / "service"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        part = program.with_suffix(".part")
+        subprocess.run([*command, "-o", part, HERE / source], check=True, timeout=120)
+        part.replace(program)
+    return str(program)
+
+
+def built_with_tokio() -> str:
+    """The service on tokio, with its console in it: minutes, the first time."""
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo is not installed")
+    target = BUILT / "tokio"
+    command = ["cargo", "build", "--release", "--target-dir", str(target)]
+    flags = {**os.environ, "RUSTFLAGS": "--cfg tokio_unstable"}
+    where = BUILT / "tokio-source"
+    shutil.copytree(HERE / "tokio", where, dirs_exist_ok=True)
+    done = subprocess.run(command, cwd=where, env=flags, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"it was not built: {done.stderr.strip()[-300:]}")
+    return str(target / "release" / "tok")

@@ -1,0 +1,67 @@
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, Semaphore};
+
+struct Shop {
+    till: Mutex<u64>,
+    connections: Semaphore,
+}
+
+async fn pay(shop: &Shop) -> u64 {
+    let mut paid = shop.till.lock().await;
+    tokio::time::sleep(Duration::from_millis(8)).await;
+    *paid += 1;
+    *paid
+}
+
+async fn query(shop: &Shop) -> u64 {
+    let _held = shop.connections.acquire().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(8)).await;
+    7
+}
+
+fn print_receipt() {
+    std::thread::sleep(Duration::from_millis(8));
+}
+
+async fn receipt() -> u64 {
+    print_receipt();
+    7
+}
+
+async fn serve(mut connection: TcpStream, shop: Arc<Shop>, kind: &'static str) {
+    let mut request = [0; 4096];
+    while connection.read(&mut request).await.is_ok_and(|n| n > 0) {
+        let body = match kind {
+            "mutex" => pay(&shop).await,
+            "pool" => query(&shop).await,
+            _ => receipt().await,
+        }
+        .to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        if connection.write_all(answer.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let kind: &'static str = words[1].clone().leak();
+    let port: u16 = words.get(2).map_or(0, |word| word.parse().unwrap());
+    if let Some(console) = words.get(3) {
+        let console: u16 = console.parse().unwrap();
+        console_subscriber::ConsoleLayer::builder().server_addr(([127, 0, 0, 1], console)).publish_interval(Duration::from_millis(10)).init();
+    }
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async move {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        println!("ready{{\"port\": {}}}", listener.local_addr().unwrap().port());
+        let shop = Arc::new(Shop { till: Mutex::new(0), connections: Semaphore::new(2) });
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(connection, shop.clone(), kind));
+        }
+    });
+}

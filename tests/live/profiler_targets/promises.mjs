@@ -1,0 +1,54 @@
+// A service of one path per wait, each beside a decoy: `render` computes, and `audit` has a lock that nobody waits for. A
+// module, which has no `require`. Prints `ready {"port": N}`.
+import crypto from "node:crypto";
+import http from "node:http";
+import { promisify } from "node:util";
+
+class Places {
+  constructor(free) { this.free = free; this.queue = []; }
+  async take() {
+    if (this.free > 0) { this.free--; return; }
+    await new Promise((done) => this.queue.push(done));
+  }
+  give() {
+    const next = this.queue.shift();
+    if (next) next(); else this.free++;
+  }
+}
+
+const nap = (ms) => new Promise((done) => setTimeout(done, ms));
+const ledger = new Places(1), connections = new Places(2), quiet = new Places(1000);
+const pbkdf2 = promisify(crypto.pbkdf2);
+const silence = new Int32Array(new SharedArrayBuffer(4));
+
+function render() {
+  let x = 0;
+  for (let i = 0; i < 3e5; i++) x += Math.sqrt(i);
+  return x;
+}
+async function audit() { await quiet.take(); await nap(2); quiet.give(); }
+async function postEntry() {
+  await ledger.take();
+  try { await nap(8); } finally { ledger.give(); }
+}
+async function runQuery() { await connections.take(); await nap(16); connections.give(); }
+function awaitPrices() {
+  return new Promise((done) => http.get({ port: slow.address().port }, (answer) => answer.resume().on("end", done)));
+}
+async function derive() { await pbkdf2("secret", "salt", 60000, 32, "sha256"); }
+function pause() { Atomics.wait(silence, 0, 0, 8); }
+
+const paths = {
+  async "/lock"() { render(); await audit(); await postEntry(); },
+  async "/pool"() { render(); await audit(); await runQuery(); },
+  async "/downstream"() { render(); await audit(); await awaitPrices(); },
+  async "/threads"() { render(); await audit(); await derive(); },
+  async "/blocked"() { render(); await audit(); pause(); },
+  async "/nothing"() { await audit(); },
+};
+const slow = http.createServer((_, answer) => setTimeout(() => answer.end("1"), 30)).listen(0, "127.0.0.1");
+const server = http.createServer(async (asked, answer) => {
+  await paths[asked.url]();
+  answer.end("ok");
+});
+server.listen(0, "127.0.0.1", () => console.log(`ready ${JSON.stringify({ port: server.address().port })}`));

@@ -1,0 +1,144 @@
+"""Services of C++ and Rust with one thing planted: is it named, with nothing of them stopped?"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.profile import ProfileMode
+from perfhunt.model.question import ProcessSelector
+from perfhunt.model.states import ThreadState
+from perfhunt.profilers.native.looker import NativeLooker
+from perfhunt.profilers.probes import LiveProbes
+from perfhunt.profilers.table import PROFILERS
+from perfhunt.target.find import find_target
+from tests.live.native_targets.build import built, built_with_tokio
+from tests.live.profiler_targets.launch import Target, running, runs_freely
+from tests.live.zoo.keeper import free_port, start_drive
+from tests.unit.scenes import classified, ranked
+
+pytestmark = pytest.mark.live
+PERF = PROFILERS["perf"]
+needs_perf = pytest.mark.skipif(bool(PERF.available()), reason=PERF.available())
+USERS = 6  # of a closed loop: one has the mutex, two have connections, and the others wait
+NAMED = {"mutex": ("pay", BottleneckClass.LOCK), "pool": ("query", BottleneckClass.POOL)}
+
+
+def waits_of(target: Target, tmp_path: Path, *, on_cpu: bool = False) -> Evidence:
+    """What is seen of a service without load, and of one whose users ask again at once."""
+    found = find_target(ProcessSelector(pid=target.pid))
+    with closing(LiveProbes(found, tmp_path, time.monotonic)) as probes:
+        probes.open()
+        idle = probes.idle()
+        load = start_drive(target.told["port"], 3.5, "users", USERS)
+        with probes.during("knee", 3.0, on_cpu=on_cpu, waits=True, settle=0.5) as attached:
+            said = json.loads(load.communicate()[0])
+    span = Span(
+        said["completed"],
+        said["mean"],
+        profile=attached.profile,
+        instants=attached.instants,
+        states=attached.states,
+        resources=probes.resources(),
+    )
+    return Evidence(span, idle=idle, runtime=found.runtime, application=found.application)
+
+
+@pytest.mark.parametrize(
+    ("form", "planted"),
+    [
+        ("cpp", "mutex"),
+        ("rust", "pool"),
+        pytest.param("cpp with frame pointers", "pool", marks=pytest.mark.long),
+        pytest.param("cpp with frame pointers", "mutex", marks=pytest.mark.long),
+        pytest.param("cpp", "pool", marks=pytest.mark.long),
+        pytest.param("rust", "mutex", marks=pytest.mark.long),
+        pytest.param("rust with frame pointers", "mutex", marks=pytest.mark.long),
+        pytest.param("rust with frame pointers", "pool", marks=pytest.mark.long),
+    ],
+)
+def test_the_function_that_holds_what_others_wait_for_is_named_first(
+    form: str, planted: str, tmp_path: Path
+) -> None:
+    with running("", planted, program=built(form)) as target:
+        evidence = waits_of(target, tmp_path)
+        assert runs_freely(target.pid)
+    function, kind = NAMED[planted]
+    assert ranked(evidence)[0].function.endswith(f"shop::{function}"), ranked(evidence)
+    assert classified(evidence).category == kind, classified(evidence)
+
+
+@needs_perf
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("planted", "kind", "named"),
+    [
+        ("mutex", BottleneckClass.LOCK, "Mutex of src/main.rs"),
+        ("pool", BottleneckClass.POOL, "Semaphore of src/main.rs"),
+        ("block", BottleneckClass.EVENT_LOOP_BLOCKED, "task of src/main.rs"),
+    ],
+)
+def test_tokios_console_says_who_waits_for_what_and_which_task_blocks(
+    planted: str, kind: BottleneckClass, named: str, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    with running("", planted, "0", port, program=built_with_tokio()) as target:
+        evidence = waits_of(target, tmp_path, on_cpu=True)
+    bottleneck = classified(evidence)
+    assert bottleneck.category == kind, bottleneck
+    assert any(named in sentence for sentence in bottleneck.evidence), bottleneck
+    if planted != "block":
+        assert ranked(evidence)[0].function.startswith(named), ranked(evidence)
+
+
+@needs_perf
+@pytest.mark.beside
+@pytest.mark.parametrize("form", ["cpp", "rust with frame pointers"])
+def test_perf_names_the_function_that_computes_and_all_that_called_it(
+    form: str, tmp_path: Path
+) -> None:
+    with running("", "hot", program=built(form)) as target:
+        load = start_drive(target.told["port"], 3.0, "users", 2)
+        profile = PERF.attach([target.pid], 2, 99, ProfileMode.CPU, tmp_path).wait()
+        load.communicate()
+    computing, called = 0.0, 0.0
+    for stack, n in profile.stacks.items():
+        names = [frame.function.rpartition("::")[2] for frame in stack]
+        if "price" in names:
+            computing += n
+            called += n * ("serve" in names[: names.index("price")])
+    assert computing > 0.8 * profile.total
+    assert called > 0.8 * computing
+
+
+@pytest.mark.beside
+@pytest.mark.parametrize("form", ["cpp", "rust"])
+def test_stacks_of_running_and_sleeping_threads_reach_their_root(form: str) -> None:
+    with running("", "mutex", program=built(form)) as target:
+        load = start_drive(target.told["port"], 2.5, "users", 6)
+        with closing(NativeLooker(target.pid)) as looker:
+            samples = []
+            for _ in range(30):
+                samples += looker.look()
+                time.sleep(0.05)
+            assert looker.unseen == ""
+        assert runs_freely(target.pid)
+        load.communicate()
+    stacks = [[frame.function for frame in sample.stack] for sample in samples if sample.stack]
+    assert len(stacks) > 0.95 * len(samples)
+    # glibc's threads begin in clone3 (clone, before 2.34), the first one in the program's _start.
+    assert all(stack[0] in ("clone3", "clone", "_start") for stack in stacks)
+    waiting = [s for s in samples if s.state == ThreadState.LOCK and s.tid != target.pid]
+    assert waiting
+    assert all(any(f.function.endswith("shop::pay") for f in s.stack) for s in waiting)
+    if form == "cpp":  # glibc keeps who has a mutex: one of those that are in the same function
+        holders = [s for s in samples if s.holds]
+        assert holders
+        assert all(any(f.function.endswith("shop::pay") for f in s.stack) for s in holders)

@@ -1,0 +1,140 @@
+"""Waits in the promises of a live Node process, each beside decoys: seen where it is planted, and
+held up by what holds it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
+from perfhunt.analysis.blame.wait_for import Contention
+from perfhunt.model.profile import Instants, ThreadSample
+from perfhunt.model.states import ThreadState
+from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.node.door import closed_by
+from perfhunt.profilers.table import looker_maker
+from perfhunt.target.proc.sockets import held_listening
+from tests.live.profiler_targets.launch import Target, running
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.beside,
+    pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed"),
+]
+CLIENTS = 6
+LOOKED = 1.5  # seconds
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Target]:
+    with running("promises.mjs", program="node") as target:
+        if why := closed_by(target.pid):
+            pytest.skip(why)
+        yield target
+
+
+@contextmanager
+def asked(service: Target, path: str) -> Iterator[None]:
+    """Clients that ask for a path, each again as soon as it is answered."""
+    over = threading.Event()
+
+    def client() -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", service.told["port"])) as link:
+            while not over.is_set():
+                link.request("GET", path)
+                link.getresponse().read()
+
+    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for each in clients:
+        each.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in clients:
+            each.join()
+
+
+def looked_at(service: Target, path: str) -> Instants:
+    """What is seen of the service while clients ask for a path: without the first looks, when
+    nothing is known yet of what ends a wait.
+    """
+    make = looker_maker("node", opened=True)
+    assert make is not None
+    with asked(service, path):
+        seen = InstantsCapture([service.pid], LOOKED, make=make).wait()
+    later = seen.instants[len(seen) // 3 :]
+    assert later
+    return Instants(seen.seconds, later)
+
+
+def read(instants: Instants) -> EvidenceReading:
+    return read_evidence(Evidence(Span(100.0, instants=instants), runtime="node"))
+
+
+def tasks(instants: Instants) -> list[ThreadSample]:
+    return [sample for instant in instants for sample in instant.threads if sample.task]
+
+
+def contention(instants: Instants) -> Contention:
+    """The one that most wait at."""
+    return max(read(instants).knee.account.graph.contentions, key=lambda c: c.waiting)
+
+
+@pytest.mark.parametrize(
+    ("path", "holder", "places"), [("/lock", "postEntry", 1), ("/pool", "runQuery", 2)]
+)
+def test_who_has_a_lock_or_a_place_is_told_by_who_was_given_it(
+    service: Target, path: str, holder: str, places: int
+) -> None:
+    instants = looked_at(service, path)
+    waited = contention(instants)
+    assert waited.told
+    assert {name for name, _ in waited.holders} == {holder}
+    assert waited.waiter[0] == "take"
+    assert waited.is_pool == (places > 1)
+    assert waited.waiting > (CLIENTS - places) / 2
+    # The other lock has room for all.
+    audited = [t for t in tasks(instants) if any(f.function == "audit" for f in t.stack)]
+    assert ThreadState.LOCK not in {t.state for t in audited}
+    assert len(tasks(instants)) <= CLIENTS * len(instants)
+
+
+def test_a_wait_for_another_service_is_at_its_address(service: Target) -> None:
+    (slow,) = {s.local_port for s in held_listening(service.pid)} - {service.told["port"]}
+    seen = tasks(looked_at(service, "/downstream"))
+    waits = [t for t in seen if t.wait_on == f"127.0.0.1:{slow}"]
+    assert {t.state for t in waits} == {ThreadState.SOCKET}
+    assert len(waits) > len(seen) / 2
+
+
+def test_a_wait_for_the_pool_of_threads_is_one_for_helpers(service: Target) -> None:
+    waited = contention(looked_at(service, "/threads"))
+    assert waited.waiter[0] == "derive"
+    assert waited.handoff
+    assert waited.waiting > CLIENTS / 2
+
+
+def test_a_function_that_sleeps_on_the_loop_is_found_asleep_there(service: Target) -> None:
+    own = read(looked_at(service, "/blocked")).knee.account.own
+    asleep = {
+        name: float(counts.mean())
+        for ((name, _), state), counts in own.items()
+        if state == ThreadState.LOCK
+    }
+    assert max(asleep, key=lambda name: asleep[name]) == "pause"
+
+
+def test_a_service_that_holds_nobody_up_has_no_contention(service: Target) -> None:
+    graph = read(looked_at(service, "/nothing")).knee.account.graph
+    assert not [c for c in graph.contentions if c.waiting > 0.5]
+    # What was put in is taken out again.
+    assert service.process.poll() is None
+    assert len(held_listening(service.pid)) == 2

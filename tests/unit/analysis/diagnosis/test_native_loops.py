@@ -1,0 +1,50 @@
+"""Workers of a compiled event loop: one that is parked has no work, one that sleeps in a task holds
+up the others.
+"""
+
+from __future__ import annotations
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.features import loop_loads
+from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.profile import Frame, FrameKind, Instant, Instants, Stack, ThreadSample
+from tests.unit.scenes import classified
+
+PROGRAM = "/srv/shop/shop"
+RUN = "tokio::runtime::scheduler::multi_thread::worker::run"
+PARK = "tokio::runtime::scheduler::multi_thread::park::Parker::park"
+
+
+def stack(*functions: str) -> Stack:
+    return tuple(Frame(name, PROGRAM, kind=FrameKind.NATIVE) for name in functions)
+
+
+PARKED = stack(RUN, PARK, "<std::sys::sync::condvar::futex::Condvar>::wait")
+BLOCKED = stack(RUN, "shop::receipt", "std::thread::functions::sleep")
+
+
+def worker(at: Stack, state: str, tid: int) -> ThreadSample:
+    return ThreadSample(1, tid, at, state, thread_name="tokio-runtime-w", still=True)
+
+
+def instants(*pairs: tuple[Stack, str]) -> Instants:
+    threads = tuple(worker(at, state, 2 + n) for n, (at, state) in enumerate(pairs))
+    return Instants(4.0, tuple(Instant(0.1 * n, threads) for n in range(40)))
+
+
+def evidence(*pairs: tuple[Stack, str]) -> Evidence:
+    idle = instants((PARKED, "lock"), (PARKED, "lock"))
+    knee = Span(100.0, 0.05, instants=instants(*pairs))
+    return Evidence(knee, idle=idle, runtime="native", cpu_limit=8.0)
+
+
+def test_a_parked_worker_waits_for_work_and_is_not_blocked() -> None:
+    loads = loop_loads(read_evidence(evidence((PARKED, "lock"), (PARKED, "lock"))))
+    assert len(loads) == 2
+    assert all(load.blocked == 0 for load in loads.values())
+
+
+def test_a_worker_that_sleeps_in_a_task_blocks_the_loop() -> None:
+    seen = evidence((BLOCKED, "sleep"), (BLOCKED, "sleep"))
+    assert classified(seen).category == BottleneckClass.EVENT_LOOP_BLOCKED

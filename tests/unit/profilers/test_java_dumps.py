@@ -1,0 +1,154 @@
+"""HotSpot's thread dumps, and what is made of them: the golden ones are of one program, which holds
+a monitor and a lock that others want, under two JDKs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfhunt.model.states import ThreadState
+from perfhunt.profilers.jvm import looks
+from perfhunt.profilers.jvm.dump import DumpError, DumpReader, JavaState, JavaThread
+from perfhunt.profilers.jvm.looks import JvmLooker
+from perfhunt.target.proc.waits import Wait
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "profilers"
+DUMPS = {n: (GOLDEN / f"java-{n}-dump.txt").read_text() for n in (17, 25)}
+
+
+def threads_of(dump: str) -> dict[str, JavaThread]:
+    return {thread.name: thread for thread in DumpReader().read(dump)}
+
+
+@pytest.mark.parametrize("jdk", DUMPS)
+def test_who_has_what_others_wait_for_is_told(jdk: int) -> None:
+    threads = threads_of(DUMPS[jdk])
+    holder = threads["held-1"]
+    for waiter, state, held in (
+        (threads["wants-m-1"], JavaState.BLOCKED, holder.monitors),
+        (threads["wants-l-1"], JavaState.PARKED, {o.address for o in holder.synchronizers}),
+    ):
+        assert waiter.state is state and waiter.waits_for is not None
+        assert {waiter.waits_for.address} == held
+    assert holder.state is JavaState.SLEEPING
+    assert [f.function for f in holder.stack if f.file == "V"] == ["V.held"]
+    assert [f.line for f in holder.stack if f.file == "V"] == [6]
+
+
+@pytest.mark.parametrize("jdk", DUMPS)
+def test_a_monitor_that_was_given_back_to_wait_for_notice_is_not_held(jdk: int) -> None:
+    waits = threads_of(DUMPS[jdk])["notified 1"]
+    assert waits.state is JavaState.NOTIFIED and waits.waits_for is not None
+    assert not waits.monitors and not waits.timed
+
+
+def test_what_a_virtual_thread_runs_is_on_its_carrier() -> None:
+    """JDK 25 has the number of such a carrier in brackets alone, and two stacks."""
+    (carrier,) = [each for each in DumpReader().read(DUMPS[25]) if each.carries]
+    assert carrier.nid > 0 and carrier.state is JavaState.RUNNABLE
+    assert [f.function for f in carrier.stack][-2:] == ["V.spin", "V.compute"]
+    assert not any("runContinuation" in frame.function for frame in carrier.stack)
+
+
+def test_every_thread_with_a_number_is_there_and_once() -> None:
+    for text in DUMPS.values():
+        heads = [line for line in text.splitlines() if line.startswith('"')]
+        assert len(DumpReader().read(text)) == len(heads) > 10
+
+
+def test_threads_that_stand_where_others_do_are_told_apart() -> None:
+    body = "   java.lang.Thread.State: RUNNABLE\n\tat a.B.c(B.java:1)\n\n"
+    heads = [f'"pool-{n}" #{n} prio=5 tid=0x1 nid=0x{n:x} runnable\n' for n in (10, 11)]
+    reader = DumpReader()
+    for _ in range(2):  # the second time they are known
+        one, two = reader.read("".join(head + body for head in heads))
+        assert (one.nid, one.name, two.nid, two.name) == (10, "pool-10", 11, "pool-11")
+        assert one.stack == two.stack and one.stack[0].key == ("a.B.c", "a.B")
+
+
+def test_a_line_that_is_no_frame_is_an_error_with_its_number() -> None:
+    head = 'Full thread dump\n"main" #1 prio=5 tid=0x1 nid=0x9 runnable\n'
+    with pytest.raises(DumpError, match="Line 4 "):
+        DumpReader().read(f"{head}\tat a.B.c(B.java:1)\n\tat nonsense\n")
+
+
+@given(st.lists(st.sampled_from("\n".join(DUMPS.values()).split("\n")), max_size=60))
+def test_lines_in_any_order_are_read_or_refused(lines: list[str]) -> None:
+    for thread in DumpReader().read("\n".join(lines)):
+        assert thread.nid >= 0
+
+
+@pytest.fixture
+def looker(monkeypatch: pytest.MonkeyPatch) -> JvmLooker:
+    """One that has asked no JVM."""
+    monkeypatch.setattr(looks, "AttachSocket", lambda pid: None)
+    return JvmLooker(1)
+
+
+def waits_of(looker: JvmLooker, *parked: str) -> list[Wait | None]:
+    """How threads wait that park for objects of these classes, all of one address."""
+    dump = "".join(
+        f'"t{n}" #{n} prio=5 tid=0x1 nid=0x{n:x} waiting\n'
+        "   java.lang.Thread.State: WAITING (parking)\n"
+        "\tat jdk.internal.misc.Unsafe.park(java.base@17/Native Method)\n"
+        f"\t- parking to wait for  <0x00aa> (a {of})\n\n"
+        for n, of in enumerate(parked, 1)
+    )
+    return [looker._waited(thread) for thread in DumpReader().read(dump)]
+
+
+def test_waiters_of_a_lock_share_its_name_and_those_of_a_pool_have_each_their_own(
+    looker: JvmLooker,
+) -> None:
+    lock = "java.util.concurrent.locks.ReentrantReadWriteLock$FairSync"
+    for of, shared in (
+        (lock, True),
+        ("java.util.concurrent.Semaphore$NonfairSync", False),
+        ("java.util.concurrent.locks.AbstractQueuedSynchronizer$ConditionObject", False),
+    ):
+        one, two = waits_of(looker, of, of)
+        assert one is not None and two is not None
+        assert one.state is two.state is ThreadState.LOCK
+        assert (one.on == two.on) is shared, of
+
+
+def test_a_lock_of_somebody_s_own_is_one_when_a_thread_was_seen_to_have_it(
+    looker: JvmLooker,
+) -> None:
+    one, two = waits_of(looker, "app.Gate$Sync", "app.Gate$Sync")
+    assert one is not None and two is not None and one.on != two.on
+    looker._exclusive.add("app.Gate$Sync")
+    one, two = waits_of(looker, "app.Gate$Sync", "app.Gate$Sync")
+    assert one == two == Wait(ThreadState.LOCK, "futex:0xaa")
+
+
+def test_who_waits_for_a_result_is_in_no_lock(looker: JvmLooker) -> None:
+    result = "java.util.concurrent.CompletableFuture$Signaller"
+    (wait,) = waits_of(looker, result)
+    assert wait is not None and wait.state is ThreadState.AWAIT
+
+
+def test_a_thread_that_was_woken_and_has_not_come_to_run_waits_for_a_cpu(
+    looker: JvmLooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the JVM it is parked still: only the kernel knows that it could go on."""
+    threads = threads_of(DUMPS[17])
+    calls = {1: b"202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffe 0x7f00\n", 2: b"running\n"}
+    monkeypatch.setattr(looker, "_syscall", calls.__getitem__)
+    asleep, woken = (looker._sample(threads["wants-l-1"], tid) for tid in calls)
+    assert (asleep.state, woken.state) == (ThreadState.LOCK, ThreadState.RUN_QUEUE)
+    assert asleep.wait_on in looker._sample(threads["held-1"], 1).holds
+
+
+def test_a_collection_beside_a_dump_is_none_of_its_cost(looker: JvmLooker) -> None:
+    looker._lists = True
+    for took in (0.004, 0.004, 0.4, 0.004):
+        looker._weigh(took)
+    assert looker.cpu == pytest.approx(0.02) and looker._lists
+    for _ in range(9):
+        looker._weigh(0.01)
+    assert not looker._lists  # a heap that has grown

@@ -1,0 +1,100 @@
+"""Symbols as people write them. What they are spelled from is of the schemes' own texts (RFC 2603,
+the Itanium C++ ABI) and of compilers.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from perfhunt.target.binary.names import spelled
+from perfhunt.target.binary.rust_names import rust_name
+
+V0 = {
+    "_RNvCs4fqI2P2rA04_11rust_stdlib4main": "rust_stdlib::main",
+    # RFC 2603: an implementation of a trait, a closure, and generic arguments.
+    "_RNvXs_C7mycrateNtB4_3FooNtB4_3Bar3bar": "<mycrate::Foo as mycrate::Bar>::bar",
+    "_RNCNvC7mycrate4main0": "mycrate::main",
+    "_RINvC7mycrate3foohE": "mycrate::foo",
+    "_RNvMC7mycrateSh3len": "<[u8]>::len",
+    "_RNCINvNtNtCsjrHSEGnQ3l9_3std6thread7current17with_current_nameNCNCNvNtB8_9panicking12default"
+    "_hook00uE0B8_": "std::thread::current::with_current_name",
+}
+LEGACY = {
+    "_ZN7service4shop3pay17hd1814ed0cc6ea00aE": "service::shop::pay",
+    "_ZN3tok5serve28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE": "tok::serve",
+    "_ZN5alloc7raw_vec20RawVecInner$LT$A$GT$7reserve17h7590fbbaaae6b066E": (
+        "alloc::raw_vec::RawVecInner<A>::reserve"
+    ),
+}
+CPP = {
+    "_ZN4shop5orderERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEj": "shop::order",
+    "_ZZ4mainENKUlvE_clEv": "main",
+    "_ZZN1A1fEvENKUliE_clEi": "A::f",
+    "_ZNSt6vectorIiSaIiEE9push_backERKi": "std::vector::push_back",
+    "_ZlsRSoRK3Foo": "operator<<",
+    "_ZN12_GLOBAL__N_14workEi": "(anonymous namespace)::work",
+    "_Z3maxIiET_S0_S0_": "max",
+    "_ZN3FoocvbEv": "Foo::operator bool",
+    "_ZNKSt8functionIFvvEEclEv": "std::function::operator()",
+    "_ZN4shop3payEj.cold": "shop::pay",
+    "_ZN3fooILb1EE3barEv.part.0.isra.0": "foo::bar",
+}
+
+
+@pytest.mark.parametrize(("symbol", "name"), V0.items())
+def test_rusts_newer_symbols_lose_hashes_closures_and_generic_arguments(
+    symbol: str, name: str
+) -> None:
+    assert spelled(symbol) == name
+
+
+@pytest.mark.parametrize(("symbol", "name"), LEGACY.items())
+def test_rusts_older_symbols_lose_their_hash_and_closures(symbol: str, name: str) -> None:
+    assert spelled(symbol) == name
+
+
+@pytest.mark.parametrize(("symbol", "name"), CPP.items())
+def test_cpp_names_lose_parameters_templates_and_copies(symbol: str, name: str) -> None:
+    assert spelled(symbol) == name
+
+
+@pytest.mark.parametrize("plain", ["pthread_mutex_lock", "main", "_start", "_Zebra", "_Report"])
+def test_what_is_no_symbol_of_either_stays_as_it_is(plain: str) -> None:
+    assert spelled(plain) == plain
+
+
+def test_a_version_of_a_library_is_no_part_of_a_name() -> None:
+    assert spelled("pthread_mutex_lock@@GLIBC_2.2.5") == "pthread_mutex_lock"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["_RNvB_3foo", "_RB0_", "_R" + "Nv" * 5000, "_RTTTTTT" * 500, "_RNvC9999999a3foo", "_RIC1aKh"],
+)
+def test_a_symbol_that_leads_nowhere_is_no_name_and_ends(hostile: str) -> None:
+    assert rust_name(hostile) == ""
+    assert spelled(hostile) == hostile
+
+
+def test_newer_symbols_agree_with_binutils() -> None:
+    if shutil.which("c++filt") is None:
+        pytest.skip("c++filt (binutils) is not installed")
+    symbols = [
+        "_RNvNtNtCsjrHSEGnQ3l9_3std3sys9backtrace11print_fmt_s",
+        "_RNvXsi_NtCsgEmfK2I1SDS_4core3fmteNtB5_7Display3fmt",
+        "_RNvXsq_NtCslNYArtu3iFV_5alloc6stringNtB5_6StringNtNtCsgEmfK2I1SDS_4core3fmt7Display3fmt",
+    ]
+    done = subprocess.run(["c++filt", "-s", "rust", *symbols], capture_output=True, text=True)
+    theirs = done.stdout.splitlines()
+    if theirs == symbols:
+        pytest.skip("this c++filt does not know Rust's newer symbols")
+    without_hashes = [_without_hashes(name) for name in theirs]
+    assert [spelled(symbol) for symbol in symbols] == without_hashes
+
+
+def _without_hashes(name: str) -> str:
+    return re.sub(r"\[[0-9a-f]+\]", "", name)
