@@ -25,8 +25,8 @@ from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import Stacks
 from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.files import link, read, reader_until
-from perfhunt.target.proc.namespaces import seen_from_here
 from perfhunt.target.proc.memory import ProcessMemory
+from perfhunt.target.proc.namespaces import seen_from_here
 from perfhunt.target.proc.process import status_field
 from perfhunt.target.runtime import PythonImage, is_interpreter, python_image
 
