@@ -162,7 +162,9 @@ def _looks(target: TargetProcess) -> Iterator[Check]:
         yield warn(name, error.message, error.hint)
         return
     tasks = sum(sample.task for sample in samples)
-    seen = f"{len(samples) - tasks} threads and {tasks} tasks of pid {pid}"
+    threads = [f"{len(samples) - tasks} threads"] if tasks < len(samples) or not tasks else []
+    kind = "goroutines" if target.runtime == "go" else "tasks"
+    seen = f"{' and '.join([*threads, f'{tasks} {kind}'])} of pid {pid}"
     read_how = f"the stacks of {seen} were read {looker.how}"
     blind = f"; not seen: {looker.unseen}" if looker.unseen else ""
     if why:

@@ -4,7 +4,7 @@ processes left out.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -262,7 +262,7 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     store = shop / "web" / ".perfhunt"
     keep(store, run)
     monkeypatch.setattr(verify_process, "question_again", lambda stored, *_: stored.question)
-    monkeypatch.setattr(verify_process, "target_of", lambda _, question: (question, target))
+    monkeypatch.setattr(verify_process, "aimed", lambda _, asked: nullcontext((asked, target)))
     monkeypatch.setattr(verify_process, "stale", lambda *_: ())
     monkeypatch.setattr(verify_process, "surroundings", lambda *_: found)
 

@@ -78,6 +78,7 @@ def page(target: Target, path: str) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.beside
 def test_every_goroutine_has_the_stack_that_go_tells_of_it(program: Path) -> None:
     with running("", program=str(program)) as target:
         # What the runtime calls beneath, Go leaves out.
@@ -95,6 +96,7 @@ def test_every_goroutine_has_the_stack_that_go_tells_of_it(program: Path) -> Non
     assert {stack: seen[stack] for stack in parked} == parked
 
 
+@pytest.mark.beside
 def test_what_each_goroutine_waits_for_is_named(program: Path) -> None:
     with running("", program=str(program)) as target:
         samples = looked_at(target)
@@ -154,6 +156,7 @@ def idle(target: Target) -> Instants:
     return InstantsCapture([target.pid], 0.7, make=go_looker).wait()
 
 
+@pytest.mark.parametrize("program", ["as usual"], indirect=True)
 @pytest.mark.parametrize(
     ("path", "culprit", "at_once"), [("/enter", "main.enter", 1), ("/borrow", "main.borrow", 3)]
 )

@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.live, pytest.mark.beside]
 HERE = Path(__file__).parent / "launched_targets"
 LEAKY = HERE / "leaky.py"
 REQUESTS = 40  # a window
+MANY = 100_000  # turns, for two hundred samples of a function: one each 10 ms
 PAUSE = 0.02  # seconds, that `pause` awaits
 
 
@@ -39,8 +40,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("i")
 
 
-def leaky(kind: str) -> ServiceCommand:
-    return ServiceCommand("leaky", (sys.executable, str(LEAKY), kind, "{port}"), HERE)
+def leaky(kind: str, turns: int = 20_000) -> ServiceCommand:
+    words = (sys.executable, str(LEAKY), kind, "{port}", str(turns))
+    return ServiceCommand("leaky", words, HERE)
 
 
 def seen(tool: InsideProfiler, command: ServiceCommand, log: Path, windows: int = 1) -> Sight:
@@ -78,7 +80,7 @@ def needs_scalene() -> None:
 
 def test_scalene_puts_the_time_of_the_hot_function_on_its_lines(short: Path) -> None:
     needs_scalene()
-    sight = seen(ScaleneProfiler(short), leaky("serial"), short / "log", 3)
+    sight = seen(ScaleneProfiler(short), leaky("serial", MANY), short / "log", 3)
     assert not sight.missing
     # Of what ran Python: what lines waited for is decided by whatever else the machine does.
     spun, every = (

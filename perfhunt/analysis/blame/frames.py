@@ -105,9 +105,10 @@ class OwningFunction:
 class Code:
     """How to tell the application's code from the rest. `modules` are import names that are the
     application's though installed, in a JVM its packages; `launchers` and `libraries` are paths
-    that are not, or crates as `tokio::`. `fallback`: nothing was the application's, so libraries are. `serving` are calls,
-    each with the way to it, in which the application's functions sit while the service idles: what
-    happens in there is the server's work, not theirs; None: not known.
+    that are not, or crates as `tokio::`. `fallback`: nothing was the application's, so libraries
+    are. `serving` are calls, each with the way to it, in which the application's functions sit
+    while the service idles: what happens in there is the server's work, not theirs; None: not
+    known.
     """
 
     modules: tuple[str, ...] = ()

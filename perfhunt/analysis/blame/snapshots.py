@@ -149,13 +149,18 @@ def _calls(stack: Stack, code: Code) -> CallPath:
 def thread_group(sample: ThreadSample) -> ThreadGroup:
     """What kind of thread it is, equal for the threads of a pool: by where its stack begins. Where
     all begin alike, in a JVM and in the C library of what is compiled, by its name, less the number
-    that a pool gives it.
+    that a pool gives it; of what is compiled by the first of the program's functions too.
     """
     start = _start(call_path(sample.stack))
     if not sample.thread_name or not sample.stack:
         return start
-    if sample.stack[-1].kind == FrameKind.JVM or _SHARED.search(sample.stack[0].file):
-        return ((_NUMBER.sub("", sample.thread_name), start[-1][1]),)
+    name = _NUMBER.sub("", sample.thread_name)
+    if sample.stack[-1].kind == FrameKind.JVM:
+        return ((name, start[-1][1]),)
+    if _SHARED.search(sample.stack[0].file):
+        own = (frame for frame in sample.stack if not _SHARED.search(frame.file))
+        begin = next(own, sample.stack[0])
+        return ((f"{name}:{begin.function}", begin.file),)
     return start
 
 

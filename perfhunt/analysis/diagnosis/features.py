@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
@@ -41,6 +43,9 @@ _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
 # part beyond which it is the event loop's: the majority.
 _MOSTLY: Share = 0.5
+# The calls that wait for any of several descriptors, as the C library names them; `poll` and
+# `select` wait for one as well.
+_MULTIPLEX = re.compile(r"^_*(?:epoll_p?wait2?|io_uring_enter)$")
 
 
 class LatencyKind(StrEnum):
@@ -321,7 +326,20 @@ def _loop_threads(reading: EvidenceReading) -> set[tuple[int, int]]:
     evidence = reading.evidence
     baseline = evidence.baseline.instants if evidence.baseline is not None else None
     spans = (reading.knee.span.instants, baseline, evidence.idle)
-    return set().union(*(_mostly_in_loop(instants) for instants in spans if instants is not None))
+    looping = (_mostly_in_loop(instants) for instants in spans if instants is not None)
+    return set().union(*looping, _multiplexing(evidence))
+
+
+def _multiplexing(evidence: Evidence) -> set[tuple[int, int]]:
+    """The threads of compiled code that, without load, wait for many descriptors at once: whatever
+    library that is, it is an event loop.
+    """
+    if not traits_of(evidence.runtime, evidence.version).parks or evidence.idle is None:
+        return set()
+    looks = [t for instant in evidence.idle for t in instant.threads if t.stack]
+    there = Counter((t.pid, t.tid) for t in looks)
+    waits = Counter((t.pid, t.tid) for t in looks if _MULTIPLEX.search(t.stack[-1].function))
+    return {thread for thread, n in waits.items() if n > _MOSTLY * there[thread]}
 
 
 def _driving_threads(reading: EvidenceReading) -> set[tuple[int, int]]:

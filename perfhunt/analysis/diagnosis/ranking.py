@@ -273,9 +273,7 @@ def _category(cost: Cost, reading: EvidenceReading) -> BottleneckClass:
     kind = time_class(cost)
     leads = destinations(reading.knee).get(cost.key, {})
     if leads and cost.waits.get(ThreadState.AWAIT, 0.0) > _QUEUE_NAMES_CLASS * cost.blamed:
-        kind = (
-            BottleneckClass.DOWNSTREAM
-        )  # What it awaits comes from elsewhere.
+        kind = BottleneckClass.DOWNSTREAM  # What it awaits comes from elsewhere.
     if kind is not BottleneckClass.DOWNSTREAM:
         return kind
     most = max(leads, key=lambda endpoint: leads[endpoint], default="")

@@ -206,11 +206,11 @@ def go_calls(pid: int) -> CallsAt | None:
 
     program = link(pid, "exe")
 
-    def calls_at(image_file: str, offset: int) -> Stack:
+    def calls_at(image_file: str, offset: int) -> Stack | None:
         if image_file != program:
-            return ()
+            return None
         points = (functions.at(address) for address in image.addresses(offset))
-        return next((point.frames for point in points if point is not None), ())
+        return next((point.frames for point in points if point is not None), None)
 
     return calls_at
 

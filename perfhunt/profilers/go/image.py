@@ -25,7 +25,7 @@ _MACHINE_AT, _AMD64 = 18, 62  # where an ELF header has its machine, and the num
 _LARGEST: Bytes = 1 << 26  # of a segment that is searched; large programs have some MiB of data
 _LONGEST_TEXT: Bytes = 1 << 14  # of names and paths; those of generic functions have some hundreds
 _MODULE = struct.Struct("<41Q")  # the words of moduledata that are read
-HINT = "Serve /debug/pprof on a loopback port: the service then tells of its goroutines itself."
+HINT = "What runs is profiled all the same; waits are told by the states of threads alone."
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class GoLooker:
         except OSError as error:
             raise AttachFailed(
                 f"The memory of pid {pid} may not be read: {error}",
-                f"Run it as the owner of the process or as root. {HINT}",
+                "Run it as the owner of the process (where ptrace_scope allows that) or as root.",
             ) from error
         try:
             image = GoImage(self._memory)

@@ -103,12 +103,13 @@ class PerfCapture:
         calls_at = go_calls(self._pids[0]) if len(self._pids) == 1 else None
         if self._heartbeat is not None:
             self._heartbeat.close()
-        if recording.killed or not self._raw.exists():
-            raise AttachFailed(
-                f"perf recorded nothing: {recording.killed or recording.output.strip()[:200]}",
-                _HINT,
-            )
-        complaints = self._script()
+        try:
+            if recording.killed or not self._raw.exists():
+                why = recording.killed or recording.output.strip()[:200]
+                raise AttachFailed(f"perf recorded nothing: {why}", _HINT)
+            complaints = self._script()
+        finally:
+            self._raw.unlink(missing_ok=True)  # It may hold copies of the target's stacks.
         try:
             with self._text.open(encoding="utf-8", errors="replace", newline="\n") as lines:
                 samples = list(parse_perf_script(lines, calls_at))
@@ -153,7 +154,6 @@ class PerfCapture:
         ):
             file_named.writelines(without_titles(printed_lines))
         named.replace(self._text)
-        self._raw.unlink()
         return complaints
 
     @property

@@ -1,8 +1,8 @@
-"""A service with a planted hot line, a planted leak and a planted wait: `leaky.py KIND PORT`.
+"""A service with a planted hot line, leak and wait: `leaky.py KIND PORT [TURNS]`.
 
-KIND is `serial` (one thread), `threads` (one a request) or `tasks` (asyncio). `spin` uses the CPU,
-`keep` keeps 100 kB of each request for ever, `remember` the same four values again and again, and of
-tasks `pause` awaits 20 ms.
+KIND is `serial` (one thread), `threads` (one a request) or `tasks` (asyncio). `spin` uses the CPU
+for so many turns, `keep` keeps 100 kB of each request for ever, `remember` the same four values
+again and again, and of tasks `pause` awaits 20 ms.
 """
 
 import asyncio
@@ -10,12 +10,13 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 KEPT: list[bytearray] = []
+TURNS = int(sys.argv[3]) if len(sys.argv) > 3 else 20_000
 REMEMBERED: dict[int, bytearray] = {}
 
 
 def spin() -> int:
     total = 0
-    for number in range(20_000):
+    for number in range(TURNS):
         total += number * number % 7
     return total
 

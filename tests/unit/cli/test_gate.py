@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     target = sample_run().target
     monkeypatch.setattr(nightly, "question_of", lambda request: read_question(
         request.file, tmp_path, {}, mark=mark_of(request.store)))  # fmt: skip
-    monkeypatch.setattr(nightly, "target_of", lambda request, asked: (asked, target))
+    monkeypatch.setattr(nightly, "aimed", lambda request, asked: nullcontext((asked, target)))
 
     def asked(request: InvestigateRequest, *_: object) -> Run:
         keep(request.store, runs[0])

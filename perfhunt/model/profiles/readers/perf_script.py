@@ -32,9 +32,9 @@ _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 _USER_IMAGES = (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
 _PYTHON = re.compile(r"py::(?P<function>.*):(?P<file>[^:]*)")
 
-# Which calls, outermost first, a place in an image is in; none where that is not known. What perf
+# Which calls, outermost first, a place in an image is in; None where that is not known. What perf
 # prints of a place is how far into the file it is.
-CallsAt: TypeAlias = Callable[[str, int], Stack]
+CallsAt: TypeAlias = Callable[[str, int], Stack | None]
 
 
 class PerfScriptError(Unreadable):
@@ -71,8 +71,8 @@ def parse_perf_script(
             if named not in known:
                 allowed.take()
                 known[named] = _frame(named, line, number)
-            calls = _calls(line, frames, calls_at) if calls_at is not None else ()
-            frames += calls[::-1] or (known[named],)
+            calls = _calls(line, frames, calls_at) if calls_at is not None else None
+            frames += (known[named],) if calls is None else calls[::-1]
         elif not line.startswith("#"):
             begun = _SAMPLE.search(line)
             if begun is None or not line[: begun.start()].strip():
@@ -115,7 +115,7 @@ def without_titles(lines: Iterable[str]) -> Iterator[str]:
         yield line.replace(name, redact.thread(name), 1) if name else line
 
 
-def _calls(line: str, inner: list[Frame], calls_at: CallsAt) -> Stack:
+def _calls(line: str, inner: list[Frame], calls_at: CallsAt) -> Stack | None:
     """The calls at the place of a line. All but the innermost of the program's are where a call
     returns to, which is one beyond it.
     """

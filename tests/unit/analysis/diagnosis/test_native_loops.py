@@ -4,6 +4,8 @@ up the others.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.features import loop_loads
@@ -48,3 +50,22 @@ def test_a_parked_worker_waits_for_work_and_is_not_blocked() -> None:
 def test_a_worker_that_sleeps_in_a_task_blocks_the_loop() -> None:
     seen = evidence((BLOCKED, "sleep"), (BLOCKED, "sleep"))
     assert classified(seen).category == BottleneckClass.EVENT_LOOP_BLOCKED
+
+
+def test_a_thread_that_idles_in_epoll_is_a_loop_whatever_runs_it() -> None:
+    waits = (
+        *stack("main", "turn"),
+        Frame("epoll_wait", "/usr/lib/libc.so.6", kind=FrameKind.NATIVE),
+    )
+    asleep = stack("main", "turn", "on_request", "shop::receipt")
+    seen = replace(evidence((asleep, "sleep")), idle=instants((waits, "poll")))
+    assert len(loop_loads(read_evidence(seen))) == 1
+    assert classified(seen).category == BottleneckClass.EVENT_LOOP_BLOCKED
+
+
+def test_a_thread_that_idles_in_accept_is_no_loop() -> None:
+    waits = (*stack("main", "serve"), Frame("accept", "/usr/lib/libc.so.6", kind=FrameKind.NATIVE))
+    seen = replace(
+        evidence((stack("main", "serve", "pay"), "sleep")), idle=instants((waits, "poll"))
+    )
+    assert not loop_loads(read_evidence(seen))
