@@ -2,18 +2,16 @@
 main thread made. Prints `ready {"main": TID, "sub": TID}`.
 """
 
+import importlib
 import json
+import sys
 import threading
 import time
 
-try:
-    import _interpreters as interpreters
-
-    execute = interpreters.exec
-except ImportError:
-    import _xxsubinterpreters as interpreters
-
-    execute = interpreters.run_string
+# A module of the interpreter itself, which no package has.
+OWN = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+interpreters = importlib.import_module(OWN)
+execute = getattr(interpreters, "exec", None) or interpreters.run_string
 
 # In 3.11 a thread of another interpreter is not asked to give up the GIL, which it does to sleep.
 CODE = """
