@@ -15,6 +15,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 import gevent
+import psutil
 from gevent.os import make_nonblocking, nb_read
 from gevent.subprocess import DEVNULL, PIPE, Popen
 
@@ -39,7 +40,6 @@ _LAST_WORDS: Bytes = 1 << 12  # of what a program says on standard error; the re
 _LEAVES_WITHIN: Seconds = 1.0  # after its pipe has ended, or it was killed
 _URL = re.compile(rb"https?://[^\s\"\\]+")
 _SCRIPTS_OWN = b"source=console"  # in lines of k6's log: what the script printed
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class RunningProgram:
@@ -176,10 +176,9 @@ class RunningProgram:
         """CPU time that it has used, as of the last look at it while it ran."""
         used = 0.0
         for stage in self._stages:
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                with open(f"/proc/{stage.pid}/stat", "rb") as file:
-                    fields = file.read(_LAST_WORDS).rpartition(b")")[2].split()
-                used += (int(fields[11]) + int(fields[12])) / _TICKS
+            with contextlib.suppress(psutil.Error):  # it has ended
+                times = psutil.Process(stage.pid).cpu_times()
+                used += times.user + times.system
         self._used = max(self._used, used)
         return self._used
 
