@@ -144,7 +144,7 @@ class InstantsCapture:
         """
         now = {pid: running_program(pid) for pid in pids}
         for pid in list(self._lookers):
-            if pid not in now or now[pid] != self._programs[pid]:
+            if pid not in now or now[pid] not in (None, self._programs[pid]):
                 self._lookers.pop(pid).close()
         for pid in pids:
             if pid not in self._lookers:

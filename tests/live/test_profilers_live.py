@@ -203,6 +203,12 @@ def test_a_process_that_is_gone_or_not_python_is_a_sentence(tmp_path: Path) -> N
     assert "Stack backtrace" not in refused.value.message
 
 
+def asleep_in_a_call(pid: int, tid: int) -> bool:
+    """Whether a thread has got to the call it waits in, and waits for no lock on the way."""
+    doing = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()[0]
+    return doing not in ("running", "202")  # 202: futex(2), the GIL's
+
+
 @needs_py_spy
 def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
     roles = (
@@ -217,6 +223,8 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
         "epoll",
     )
     with running("threads.py", *roles) as target:
+        receiving = target.told["tids"]["receive_with_timeout"]
+        assert eventually(lambda: all(asleep_in_a_call(target.pid, tid) for tid in receiving))
         instants = InstantsCapture([target.pid], 2.5, make=cpython_looker).wait()
         assert runs_freely(target.pid)
         role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}

@@ -87,10 +87,11 @@ def identity(pid: int) -> ProcessIdentity | None:
 def running_program(pid: int) -> tuple[ProcessIdentity, int] | None:
     """Which program a process runs: the process, and where that program's stack begins, which the
     kernel draws by lot for each execve(2): a service that starts itself anew keeps its pid and its
-    time. None when there is none.
+    time. None when there is none any more (one that is about to end has no stack), or the kernel
+    does not say.
     """
     now = stat(pid)
-    return None if now is None or now.ended else (now.identity, now.stack)
+    return None if now is None or now.ended or not now.stack else (now.identity, now.stack)
 
 
 def lives(process: ProcessIdentity) -> bool:
