@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from perfhunt.load.messages import (
 )
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.leash import inherited
-from perfhunt.target.proc.files import tail
+from perfhunt.target.proc.files import awaited, tail
 
 LOG = "load-child.log"
 _LEAVES_WITHIN: Seconds = 0.5  # of its pipe's end; then it is killed
@@ -96,8 +95,7 @@ class ChildPipe:
         return self._answers.popleft() if self._answers else None
 
     def _fill(self, timeout: Seconds) -> None:
-        ready, _, _ = select.select([self._from], [], [], timeout)
-        if not ready:
+        if not awaited(self._from.fileno(), timeout):
             return
         content = os.read(self._from.fileno(), _READ_SIZE)
         if not content:

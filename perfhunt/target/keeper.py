@@ -158,8 +158,10 @@ class Keeper:
 
     def _wait(self, seconds: float | None, line: bool = True) -> bool:
         """Until a child ended, a signal came, or time is over; whether the line has something."""
-        watched = [self._woken, self._line] if line else [self._woken]
-        ready, _, _ = select.select(watched, [], [], seconds)
+        watched = select.poll()
+        for descriptor in [self._woken, self._line] if line else [self._woken]:
+            watched.register(descriptor, select.POLLIN)
+        ready = {at for at, _ in watched.poll(None if seconds is None else seconds * 1000)}
         if self._woken in ready:
             os.read(self._woken, 4096)
         return self._line in ready

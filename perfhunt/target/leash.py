@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from typing import IO
 
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target import keeper
+from perfhunt.target.proc.files import awaited
 
 _STARTED_WITHIN: Seconds = 30.0  # an interpreter without packages starts in 20 ms, on a calm host
 _KILLED_WITHIN: Seconds = 12.0  # longer than a keeper goes on killing
@@ -93,7 +93,7 @@ class KeptCommand:
         until = None if within is None else time.monotonic() + within
         while b"\n" not in self._told:
             left = None if until is None else max(0.0, until - time.monotonic())
-            if not select.select([self._line], [], [], left)[0]:
+            if not awaited(self._line.fileno(), left):
                 return None
             try:
                 more = self._line.recv(4096)

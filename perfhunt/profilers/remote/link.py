@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import tempfile
@@ -23,6 +22,7 @@ from perfhunt.profilers.remote.messages import FarSpan, FarTarget, FarUse, frame
 from perfhunt.profilers.remote.program import COMMAND, FIRST_LINE, OLDEST, READY, SECOND, archive
 from perfhunt.target.host.check import Check
 from perfhunt.target.leash import inherited
+from perfhunt.target.proc.files import awaited
 
 _BEGINS_WITHIN: Seconds = 30.0  # a log-in, a cluster's answer, an interpreter's start
 _ANSWERS_WITHIN: Seconds = 60.0  # a layout is learnt, sources are read
@@ -220,6 +220,6 @@ class FarHost:
 
     def _read(self, most: Bytes) -> bytes:
         left = max(0.0, self._until - time.monotonic())
-        if not select.select([self._from], [], [], left)[0]:
+        if not awaited(self._from, left):
             raise AttachFailed(f"nothing came through {self.prefix} in time", _NO_INPUT)
         return os.read(self._from, most)

@@ -56,6 +56,15 @@ def reader_until(pipe: int, end: Seconds) -> Callable[[int], bytes]:
     return read
 
 
+def awaited(descriptor: int, within: Seconds | None) -> bool:
+    """Whether a pipe or socket has something to read, or has ended, within so long (None: for
+    ever). Unlike select(2) for a descriptor of any number: a run may hold thousands open.
+    """
+    ready = select.poll()
+    ready.register(descriptor, select.POLLIN)
+    return bool(ready.poll(None if within is None else within * 1000))
+
+
 def text(path: str | os.PathLike[str]) -> str:
     """The whole of a file as text without the white space around it; "" when it cannot be read."""
     try:
