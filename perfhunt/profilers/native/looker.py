@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -65,6 +67,14 @@ class _NativeThread:
                 os.close(file)
 
 
+def _most_threads() -> int:
+    """How many threads may be watched: each has two files open, and half of the files that this
+    process may have are for all else.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, soft // 4) if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
 class NativeLooker:
     """Looks at one process of any language that compiles to machine code."""
 
@@ -92,6 +102,7 @@ class NativeLooker:
         self._walked = self._cut = 0
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
+        self._most, self._beyond = _most_threads(), 0
 
     @property
     def unseen(self) -> str:
@@ -101,6 +112,11 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
+        if self._beyond:
+            missing.append(
+                f"{self._beyond} threads beyond the {self._most} that the limit of open files lets"
+                " be watched (ulimit -n)"
+            )
         return "; ".join(missing)
 
     def close(self) -> None:
@@ -120,6 +136,7 @@ class NativeLooker:
         self.seen += len(living)
         for tid in self._threads.keys() - set(living.values()):
             self._threads.pop(tid).close()
+        self._beyond = max(self._beyond, len(living) - self._most)
         at_work: dict[int, bytes] = {}
         samples: dict[int, ThreadSample] = {}
         for own, tid in living.items():
@@ -137,6 +154,8 @@ class NativeLooker:
             return b""
 
     def _meet(self, own: int, tid: int) -> _NativeThread | None:
+        if len(self._threads) >= self._most:
+            return None
         base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
         try:
             schedstat = os.open(f"{base}/schedstat", flags)
