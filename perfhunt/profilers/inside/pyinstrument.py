@@ -35,7 +35,7 @@ _FEWEST = 5  # requests followed, below which their mean says little
 _MOST = 40  # functions told, the costliest first
 
 
-class _Answer(msgspec.Struct):
+class _WatchedCalls(msgspec.Struct):
     stacks: list[tuple[str, list[str], float]]  # kind of task ("": a thread), frames, seconds
     tasks: list[tuple[str, int, float]]  # kind, how many ended, seconds of all
     dropped: float  # seconds of stacks that were too many
@@ -61,7 +61,7 @@ class PyinstrumentProfiler:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._application = Application()
-        self._answers: list[_Answer] = []
+        self._answers: list[_WatchedCalls] = []
 
     def under(self, command: ServiceCommand) -> ServiceCommand:
         """With our own pyinstrument for a Python without one."""
@@ -91,7 +91,7 @@ class PyinstrumentProfiler:
         """What was seen, of each process."""
         given = ask(self._directory, "take")
         try:
-            self._answers = msgspec.convert(given, list[_Answer])
+            self._answers = msgspec.convert(given, list[_WatchedCalls])
         except msgspec.ValidationError as error:
             raise AttachFailed(f"what pyinstrument saw cannot be read: {error}") from error
 
@@ -111,7 +111,7 @@ class PyinstrumentProfiler:
         return Sight(lines, request, missing, notes, _session(self._answers, kind, seconds))
 
 
-def _by_kind(answers: Iterable[_Answer]) -> dict[str, dict[Stack, Seconds]]:
+def _by_kind(answers: Iterable[_WatchedCalls]) -> dict[str, dict[Stack, Seconds]]:
     kinds: dict[str, dict[Stack, Seconds]] = {}
     for answer in answers:
         for kind, frames, spent in answer.stacks:
@@ -122,7 +122,7 @@ def _by_kind(answers: Iterable[_Answer]) -> dict[str, dict[Stack, Seconds]]:
 
 
 def _request(
-    answers: Iterable[_Answer], kinds: Mapping[str, Mapping[Stack, Seconds]], code: Code
+    answers: Iterable[_WatchedCalls], kinds: Mapping[str, Mapping[Stack, Seconds]], code: Code
 ) -> RequestTime | None:
     """The kind of task that handles requests: of those that run the application's code and of which
     enough ended, the one that ended most often; None where there is none.
@@ -166,7 +166,7 @@ def _lines(stacks: Mapping[Stack, Seconds], code: Code, n: float) -> tuple[LineU
     )
 
 
-def _session(answers: Iterable[_Answer], kind: str, seconds: Seconds) -> bytes:
+def _session(answers: Iterable[_WatchedCalls], kind: str, seconds: Seconds) -> bytes:
     """What was seen of tasks of a kind ("": of threads), as a session of pyinstrument's, for its
     own `--load` and for `flamegraph`.
     """

@@ -113,7 +113,7 @@ class UnwindTables:
         at = int(self._entries[place]) - self._at
         size, back = _ENTRY.unpack_from(self._frames, at)
         common = self._common(at + 4 - back)
-        reader = _Reader(self._frames, at + 8)
+        reader = _TableReader(self._frames, at + 8)
         begin = reader.pointer(common.encoding, self._at)
         length = reader.pointer(common.encoding & 0xF, 0)
         if common.augmented:
@@ -123,7 +123,7 @@ class UnwindTables:
 
     def _common(self, at: int) -> _Common:
         size, _ = _ENTRY.unpack_from(self._frames, at)
-        reader = _Reader(self._frames, at + 8)
+        reader = _TableReader(self._frames, at + 8)
         reader.at += 1  # its version
         words = reader.string()
         code, data = reader.unsigned(), reader.signed()
@@ -149,7 +149,7 @@ class UnwindTables:
         )
 
 
-class _Reader:
+class _TableReader:
     """Reads numbers of the kinds that DWARF has. Raises struct.error or IndexError at the end."""
 
     def __init__(self, raw: bytes, at: int = 0) -> None:
@@ -206,7 +206,7 @@ class _Program:
 
     def run(self, steps: bytes) -> None:
         """Raises ValueError at an instruction that is not known."""
-        reader = _Reader(steps)
+        reader = _TableReader(steps)
         for _ in range(_MOST_STEPS):
             if reader.at >= len(steps):
                 return
@@ -224,7 +224,7 @@ class _Program:
             if self._at > self._until:
                 return
 
-    def _other(self, step: int, reader: _Reader) -> None:
+    def _other(self, step: int, reader: _TableReader) -> None:
         common, row = self._common, self.row
         match step:
             case 0x00:
@@ -296,7 +296,7 @@ def evaluated(
     expression: bytes, registers: dict[int, int], word: Callable[[int], int | None]
 ) -> int | None:
     """What an expression of a table gives; None where it needs what is not known. DWARF 5, 2.5."""
-    reader, stack = _Reader(expression), list[int]()
+    reader, stack = _TableReader(expression), list[int]()
     try:
         while reader.at < len(expression):
             _step(reader.byte(), reader, stack, registers, word)
@@ -307,7 +307,7 @@ def evaluated(
 
 def _step(
     step: int,
-    reader: _Reader,
+    reader: _TableReader,
     stack: list[int],
     registers: dict[int, int],
     word: Callable[[int], int | None],
