@@ -31,7 +31,7 @@ _FUTEX = "futex:"
 # though no lock is there.
 _CONDITION = re.compile(r"^pthread_cond_|^sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore")
 _MUTEX = re.compile(r"^_*pthread_(?:mutex|cond)_")
-_TOP = 12  # frames in which a call of those is looked for
+_TOP = 24  # frames, inlined ones too, in which a call of those is looked for
 # glibc's struct __pthread_mutex_s: the word that is slept on, a count, and who has it.
 _OWNED = struct.Struct("<III")
 
@@ -100,9 +100,13 @@ class NativeLooker:
         self._threads: dict[int, _NativeThread] = {}
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._walked = self._cut = 0
-        self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
         self._most, self._beyond = _most_threads(), 0
+
+    @property
+    def cpu(self) -> Seconds:
+        """What looking cost beside the caller's own thread: who tells of inlined calls."""
+        return self._image.files.cpu
 
     @property
     def unseen(self) -> str:
@@ -112,6 +116,8 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
+        if refused := self._image.files.refused:
+            missing.append(f"calls that were inlined ({refused})")
         if self._beyond:
             missing.append(
                 f"{self._beyond} threads beyond the {self._most} that the limit of open files lets"
@@ -121,6 +127,7 @@ class NativeLooker:
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
+        self._image.files.close()
         if self._memory >= 0:
             os.close(self._memory)
         self._memory = -1
@@ -237,7 +244,8 @@ class NativeLooker:
         if key not in self._stacks:
             if len(self._stacks) > _MOST_STACKS:
                 self._stacks.clear()
-            self._stacks[key] = tuple(self._image.frame(address) for address in reversed(key))
+            calls = (self._image.calls(address) for address in reversed(key))
+            self._stacks[key] = tuple(frame for stack in calls for frame in stack)
         return self._stacks[key]
 
     def _sample(

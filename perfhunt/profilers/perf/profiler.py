@@ -17,6 +17,7 @@ from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.profiles.readers.perf_script import (
     FIELDS,
     UNKNOWN,
+    CallsAt,
     PerfSample,
     parse_perf_script,
     without_titles,
@@ -25,6 +26,8 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import STALL, ProfilerProcess, print_into
 from perfhunt.profilers.go.functions import go_calls
+from perfhunt.profilers.native.image import CodeFiles
+from perfhunt.profilers.native.inlining import calls_in, inlining
 from perfhunt.profilers.perf.call_graph import CallGraph, call_graph
 from perfhunt.profilers.perf.heartbeat import PerfHeartbeat, answers_pings
 from perfhunt.profilers.profiler import Capture, Profiler, own_file
@@ -100,7 +103,7 @@ class PerfCapture:
         """The profile. Raises AttachFailed when perf recorded nothing that can be read."""
         recording = self._recording
         recording.wait()
-        calls_at = go_calls(self._pids[0]) if len(self._pids) == 1 else None
+        files = CodeFiles(self._pids[0])
         if self._heartbeat is not None:
             self._heartbeat.close()
         try:
@@ -111,10 +114,13 @@ class PerfCapture:
         finally:
             self._raw.unlink(missing_ok=True)  # It may hold copies of the target's stacks.
         try:
+            calls_at = self._calls_at(files)
             with self._text.open(encoding="utf-8", errors="replace", newline="\n") as lines:
                 samples = list(parse_perf_script(lines, calls_at))
         except Unreadable as error:
             raise AttachFailed(f"{self._text.name}: {error}") from error
+        finally:
+            files.close()
         seconds = max(recording.seconds, 1e-9)
         lost = sum(int(n) for n in _LOST.findall(recording.output + complaints))
         weights: Counter[Stack] = Counter(_named(sample.stack) for sample in samples)
@@ -137,12 +143,17 @@ class PerfCapture:
             raw=self._text.name,
         )
 
+    def _calls_at(self, files: CodeFiles) -> CallsAt:
+        """What says which calls a place is in: Go's own table, else debug information."""
+        of_go = go_calls(self._pids[0]) if len(self._pids) == 1 else None
+        return of_go or calls_in(files)
+
     def _script(self) -> str:
         """The complaints of `perf script`. Its text is kept in place of perf's data, which only
         this machine, with these binaries, can read.
         """
-        # Names are spelled here, as those that are read from memory are. What was inlined is left
-        # with its caller there as well, and perf asks another program for each address.
+        # Names are spelled here, as those that are read from memory are, and what was inlined is told
+        # here: perf asks another program for each address of each sample.
         plain = ["--no-demangle", "--no-inline"]
         command = ["perf", "script", "-i", str(self._raw), *plain, "-F", FIELDS]
         with self._text.open("w+b") as file:
@@ -226,8 +237,12 @@ class PerfProfiler(Profiler):
         """There is one mode, for every target."""
         otherwise = "not a runtime with a profiler of its own"
         graph = call_graph(target.workers[0], target.runtime)
-        callers = f"; callers by {graph.words}: {graph.why}" if graph.why else ""
-        return ProfileMode.CPU, _REASONS.get(target.runtime, otherwise) + callers
+        why = [_REASONS.get(target.runtime, otherwise)]
+        if graph.why:
+            why.append(f"callers by {graph.words}: {graph.why}")
+        if target.runtime == "native":
+            why.append(inlining(target.workers[0]))
+        return ProfileMode.CPU, "; ".join(why)
 
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path

@@ -63,7 +63,7 @@ def sleeping() -> Iterator[int]:
 def test_an_address_is_named_as_the_dynamic_linker_names_it(function: str) -> None:
     image = ProcessImage(os.getpid())
     assert image.is_code(address_of(function))
-    frame = image.frame(address_of(function))
+    (frame,) = image.calls(address_of(function))
     assert frame.function.strip("_").endswith(function)
     assert "libc" in frame.file
 
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_program_is_refused(tmp_path: os.PathLike[str]) -> Non
 
 
 def test_tables_that_are_cut_or_wrong_say_nothing(tmp_path: os.PathLike[str]) -> None:
-    library = ProcessImage(os.getpid()).frame(address_of("malloc")).file
+    library = ProcessImage(os.getpid()).calls(address_of("malloc"))[0].file
     with open(library, "rb") as file:
         whole = file.read(1 << 26)
     elf = Elf(library)
