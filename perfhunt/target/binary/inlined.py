@@ -31,8 +31,9 @@ _ANSWER: Seconds = 5.0  # for one address: the first waits until a large file's 
 _ALL: Seconds = 20.0  # for all addresses of a file
 _MOST_MEMORY: Bytes = 4 << 30
 _MOST_TEXT: Bytes = 1 << 20  # of an answer: a hundred inlined calls of generic code have a tenth
-_NOTHING = b"0x0\n"  # asked for behind each address: its answer says that the one before is whole
-_ADDRESS = re.compile(r"0x[0-9a-f]+$")
+# Asked for behind each address, so that its head says that the answer before is whole. No code is
+# there, which is not so of 0: what linkers drop may be said to lie there.
+_NOWHERE = 0x7FFF_FFFF_FFFF_FFFF
 _PLACE = re.compile(r"(?P<file>.*?):(?P<line>\d+|\?)(?: \(discriminator \d+\))?$")
 _UNKNOWN = "??"
 
@@ -93,16 +94,16 @@ class InlinedCalls:
         tool = self._tool = self._tool or _started(self._path)
         if tool.stdin is None or tool.stdout is None:
             raise ValueError("it has no pipes")
-        tool.stdin.write(f"{address:#x}\n".encode() + _NOTHING)
+        tool.stdin.write(f"{address:#x}\n{_NOWHERE:#x}\n".encode())
         tool.stdin.flush()
         read = reader_until(tool.stdout.fileno(), end)
-        while (answer := _whole(self._buffer)) is None:
+        while (lines := _whole(self._buffer, address)) is None:
             if len(self._buffer) > _MOST_TEXT:
                 raise ValueError("an answer has no end")
             if not (came := read(1 << 16)):
                 raise ValueError("it ended")
             self._buffer += came
-        lines, self._buffer = answer
+        self._buffer = b""  # The rest is about nowhere: what of it comes later is skipped.
         return lines
 
 
@@ -129,15 +130,13 @@ def _started(path: str) -> subprocess.Popen[bytes]:
     return tool
 
 
-def _whole(text: bytes) -> tuple[list[str], bytes] | None:
-    """(the lines of the first answer, what follows it); None while it is not whole."""
-    lines = text.split(b"\n")
-    # Behind the address that stands for nothing come a symbol and a place, each ended.
-    heads = [n for n, line in enumerate(lines) if line.startswith(b"0x")]
-    if len(heads) < 2 or len(lines) < heads[1] + 4:
+def _whole(text: bytes, address: int) -> list[str] | None:
+    """The lines of the answer about an address; None while it is not whole."""
+    lines = text.decode(errors="replace").split("\n")
+    heads = {int(line, 16): n for n, line in enumerate(lines[:-1]) if line.startswith("0x")}
+    if address not in heads or _NOWHERE not in heads or heads[_NOWHERE] < heads[address]:
         return None
-    rest = b"\n".join(lines[heads[1] + 3 :])
-    return [line.decode(errors="replace") for line in lines[1 : heads[1]]], rest
+    return lines[heads[address] + 1 : heads[_NOWHERE]]
 
 
 def _calls(lines: list[str]) -> tuple[SourceCall, ...]:
