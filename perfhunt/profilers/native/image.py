@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import Code, Origin
 from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.profiles.readers.perf_script import frame_of
 from perfhunt.model.units import Seconds
 from perfhunt.target.binary.elf import X86_64, Elf
 from perfhunt.target.binary.inlined import InlinedCalls
 from perfhunt.target.binary.names import spelled
+from perfhunt.target.binary.perf_map import PerfMap
 from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.threads import own_pid
 
 _DELETED = " (deleted)"
 UNNAMED = "[unknown]"  # as perf calls it
@@ -113,7 +116,7 @@ class ProcessImage:
     def __init__(self, pid: int) -> None:
         """Raises OSError when the process is gone or its map may not be read."""
         self._pid = pid
-        self.files = CodeFiles(pid)
+        self.files, self._made = CodeFiles(pid), PerfMap(pid, own_pid(pid))
         self._biases: dict[int, int | None] = {}
         self._rows: dict[int, UnwindRow | None] = {}
         self._frames: dict[int, Stack] = {}
@@ -181,6 +184,8 @@ class ProcessImage:
         module, own = self._own(address)
         if module is not None and (calls := module.stack(own, file)):
             return calls
+        if module is None and (name := self._made.name(address)):
+            return (frame_of(name, self._made.path),)
         # Of what was stripped, the tables still say where each function begins.
         begin, _ = module.tables.extent(own) if module is not None else (0, 0)
         return (Frame(f"{begin:#x}" if begin else UNNAMED, file, kind=FrameKind.NATIVE),)

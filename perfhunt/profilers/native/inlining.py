@@ -15,7 +15,7 @@ from perfhunt.target.proc.files import link
 _PROBED = 200  # functions of a program, of which up to _ASKED of its own are asked for
 _ASKED = 12  # at 0.1 to 1.5 ms each
 _HOW = (
-    "build with -g (Rust: debug = \"line-tables-only\" below [profile.release] in Cargo.toml;"
+    'build with -g (Rust: debug = "line-tables-only" below [profile.release] in Cargo.toml;'
     " it stays as fast)"
 )
 

@@ -152,8 +152,8 @@ class PerfCapture:
         """The complaints of `perf script`. Its text is kept in place of perf's data, which only
         this machine, with these binaries, can read.
         """
-        # Names are spelled here, as those that are read from memory are, and what was inlined is told
-        # here: perf asks another program for each address of each sample.
+        # Names are spelled here, as those that are read from memory are, and so is what was inlined
+        # told: perf asks another program for each address of each sample.
         plain = ["--no-demangle", "--no-inline"]
         command = ["perf", "script", "-i", str(self._raw), *plain, "-F", FIELDS]
         with self._text.open("w+b") as file:
