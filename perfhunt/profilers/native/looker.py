@@ -19,6 +19,7 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.profilers.native.one_sample import OneSample
 from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
+from perfhunt.target.binary.crates import linked_crates
 from perfhunt.target.proc.threads import host_tids, thread_name
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
@@ -30,6 +31,13 @@ _FUTEX = "futex:"
 # Where a thread waits for one of several things, or to be told something: all sleep on one address,
 # though no lock is there.
 _CONDITION = re.compile(r"^pthread_cond_|^sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore")
+# Who runs the tasks of asynchronous code.
+_TASKS = re.compile(r"(?:tokio::runtime::scheduler|async_executor|smol|glommio|monoio|compio)::")
+_CONSOLE = (
+    " (console-subscriber in the program, built with RUSTFLAGS='--cfg tokio_unstable', tells of"
+    " tokio's locks and semaphores)"
+)
+_TELLS = "console_subscriber::"
 _MUTEX = re.compile(r"^_*pthread_(?:mutex|cond)_")
 _TOP = 24  # frames, inlined ones too, in which a call of those is looked for
 # glibc's struct __pthread_mutex_s: the word that is slept on, a count, and who has it.
@@ -95,11 +103,13 @@ class NativeLooker:
             os.close(self._memory)
             raise AttachFailed(f"The map of pid {pid} may not be read: {error}") from error
         self._pid, self._waits = pid, ProcessWaits(pid)
+        self._tells = _TELLS in linked_crates(f"/proc/{pid}/exe")
         self._unwinder = Unwinder(self._image, self._read)
         self._running = OneSample()
         self._threads: dict[int, _NativeThread] = {}
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._walked = self._cut = 0
+        self._loop = ""  # the library whose tasks wait on no thread's stack
         self.seen = self.unmatched = 0
         self._most, self._beyond = _most_threads(), 0
 
@@ -116,6 +126,11 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
+        if self._loop and not self._tells:
+            missing.append(
+                f"what tasks of {self._loop} wait for, which are on no thread's stack"
+                + (_CONSOLE if self._loop == "tokio" else "")
+            )
         if refused := self._image.files.refused:
             missing.append(f"calls that were inlined ({refused})")
         if self._beyond:
@@ -245,7 +260,9 @@ class NativeLooker:
             if len(self._stacks) > _MOST_STACKS:
                 self._stacks.clear()
             calls = (self._image.calls(address) for address in reversed(key))
-            self._stacks[key] = tuple(frame for stack in calls for frame in stack)
+            stack = self._stacks[key] = tuple(frame for each in calls for frame in each)
+            looping = next((f for f in stack if _TASKS.match(f.function)), None)
+            self._loop = looping.function.partition("::")[0] if looping else self._loop
         return self._stacks[key]
 
     def _sample(

@@ -215,6 +215,12 @@ def _helpers_taken(features: Features, helpers: PoolUse) -> ClassScore:
         f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.traits.helpers}"
         " were at work or waited for a core all the time."
     )
+    if not features.traits.main_loop:  # Such a pool grows up to its limit: is something left over?
+        value *= ramp(part(features.unseen, features.unseen + helpers.busy), WORKERS.queue)
+        sentence = (
+            f"{helpers.busy:.1f} of {helpers.threads:.1f} threads of {features.traits.helpers} had"
+            f" work, and {features.unseen:.1f} requests waited that no thread was at."
+        )
     return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), (sentence,))
 
 
