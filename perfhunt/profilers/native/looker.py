@@ -30,7 +30,13 @@ _TRIES = 2  # at a thread that moved while it was read
 _FUTEX = "futex:"
 # Where a thread waits for one of several things, or to be told something: all sleep on one address,
 # though no lock is there.
-_CONDITION = re.compile(r"^pthread_cond_|^sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore")
+_CONDITION = re.compile(
+    r"^pthread_cond_|(?:^|_)sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore"
+)
+# What is called for a lock; who sleeps on an address otherwise (std::counting_semaphore, a latch)
+# waits for one of several things, or to be told something, too.
+_LOCK = re.compile(r"mutex|rw_?lock|(?<![a-z])lock", re.IGNORECASE)
+_NEAREST = 6  # frames in which a call of those is looked for
 # Who runs the tasks of asynchronous code.
 _TASKS = re.compile(r"(?:tokio::runtime::scheduler|async_executor|smol|glommio|monoio|compio)::")
 _CONSOLE = (
@@ -224,7 +230,7 @@ class NativeLooker:
             return None
         stack = self._stack(Registers(code, stack_at, {}), raw)
         on = wait.on
-        if on.startswith(_FUTEX) and any(_CONDITION.search(f.function) for f in stack[-_TOP:]):
+        if on.startswith(_FUTEX) and _is_condition(stack):
             on = f"{_FUTEX}{stack_at:#x}"  # As with locks that give each waiter its own.
         thread.ran = before
         thread.sample = self._sample(thread, stack, Wait(wait.state, on), still=True)
@@ -291,6 +297,12 @@ class NativeLooker:
                     holds.setdefault(living[owner], set()).add(waiting)
         for tid, sample in samples.items():
             yield replace(sample, holds=frozenset(holds[tid])) if tid in holds else sample
+
+
+def _is_condition(stack: Stack) -> bool:
+    return any(_CONDITION.search(frame.function) for frame in stack[-_TOP:]) or not any(
+        _LOCK.search(frame.function) for frame in stack[-_NEAREST:]
+    )
 
 
 def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:
