@@ -15,7 +15,7 @@ from perfhunt.model.profiles.readers.perf_script import frame_of
 from perfhunt.model.units import Seconds
 from perfhunt.target.binary.elf import X86_64, Elf
 from perfhunt.target.binary.inlined import InlinedCalls
-from perfhunt.target.binary.names import spelled
+from perfhunt.target.binary.names import source_name
 from perfhunt.target.binary.perf_map import PerfMap
 from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.proc.files import link, read
@@ -49,15 +49,16 @@ class CodeFile:
         """
         function = self.elf.function_at(own)
         told = self.calls.at(own) if self.calls is not None else ()
-        names = [spelled(call.symbol) for call in told]
-        if told and function is not None:
-            names[-1] = function.name  # As it is called where nothing is inlined.
         if told:
-            frames = [
+            names = [source_name(call.symbol) for call in told]
+            if function is not None:
+                names[-1] = function.name  # As it is called where nothing is inlined.
+            # What has no name in the source counts for the function that it was inlined into.
+            return tuple(
                 Frame(of, call.file, call.line, FrameKind.NATIVE)
-                for of, call in zip(names, told, strict=True)
-            ]
-            return tuple(reversed(frames))
+                for of, call in zip(reversed(names), reversed(told), strict=True)
+                if of
+            )
         return (Frame(function.name, name, kind=FrameKind.NATIVE),) if function is not None else ()
 
 

@@ -36,7 +36,7 @@ _CONDITION = re.compile(
 # What is called for a lock; who sleeps on an address otherwise (std::counting_semaphore, a latch)
 # waits for one of several things, or to be told something, too.
 _LOCK = re.compile(r"mutex|rw_?lock|(?<![a-z])lock", re.IGNORECASE)
-_NEAREST = 6  # frames in which a call of those is looked for
+_NEAREST = 12  # frames, inlined ones too, in which a call of those is looked for
 # Who runs the tasks of asynchronous code.
 _TASKS = re.compile(r"(?:tokio::runtime::scheduler|async_executor|smol|glommio|monoio|compio)::")
 _CONSOLE = (

@@ -19,7 +19,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.native.image import ProcessImage
-from perfhunt.profilers.native.looker import NativeLooker
+from perfhunt.profilers.native.looker import NativeLooker, _is_condition
 from perfhunt.profilers.native.one_sample import OneSample
 from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
 from perfhunt.target.binary.elf import Elf
@@ -203,3 +203,21 @@ def test_threads_beyond_what_the_limit_of_open_files_lets_be_watched_are_told(
     finally:
         done.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("functions", "several"),
+    [
+        ("pay pthread_mutex_lock __lll_lock_wait", False),
+        ("pay <std::sys::sync::mutex::futex::Mutex>::lock_contended syscall", False),
+        ("pay parking_lot::raw_rwlock::RawRwLock::lock_exclusive_slow syscall", False),
+        ("query __new_sem_wait_slow64 __futex_abstimed_wait_common", True),
+        ("Runtime::block_on query syscall", True),  # std::counting_semaphore, inlined
+        ("query <std::sys::sync::condvar::futex::Condvar>::wait syscall", True),
+    ],
+)
+def test_who_sleeps_for_no_lock_waits_for_one_of_several_things(
+    functions: str, several: bool
+) -> None:
+    stack = tuple(Frame(name, kind=FrameKind.NATIVE) for name in functions.split())
+    assert _is_condition(stack) is several

@@ -52,6 +52,32 @@ def test_a_worker_that_sleeps_in_a_task_blocks_the_loop() -> None:
     assert classified(seen).category == BottleneckClass.EVENT_LOOP_BLOCKED
 
 
+POOL = "tokio::runtime::blocking::pool::Inner::run"
+POLL = "tokio::runtime::task::core::Core<T,S>::poll"
+AT_WORK = stack(POOL, POLL, "shop::thumbnail", "std::thread::functions::sleep")
+RESTS = stack(POOL, "<std::sys::sync::condvar::futex::Condvar>::wait_optional_timeout")
+
+
+def with_pool(in_flight: float, *pool: tuple[Stack, str]) -> Evidence:
+    """Workers that are parked beside a pool's threads, with so many requests there at a time."""
+    seen = evidence((PARKED, "lock"), (PARKED, "lock"), *pool)
+    return replace(seen, knee=replace(seen.knee, completed=100.0, service=in_flight / 100.0))
+
+
+def test_a_pool_whose_threads_are_all_taken_while_requests_wait_is_too_small() -> None:
+    bottleneck = classified(with_pool(6.0, (AT_WORK, "sleep"), (AT_WORK, "sleep")))
+    assert bottleneck.category == BottleneckClass.WORKERS
+    assert "2.0 of 2.0 threads of tokio's blocking pool had work" in bottleneck.evidence[0]
+
+
+def test_a_pool_that_grows_with_its_requests_or_rests_is_not_too_small() -> None:
+    for seen in (
+        with_pool(2.0, (AT_WORK, "sleep"), (AT_WORK, "sleep")),
+        with_pool(6.0, (RESTS, "lock"), (RESTS, "lock")),
+    ):
+        assert classified(seen).category != BottleneckClass.WORKERS
+
+
 def test_a_thread_that_idles_in_epoll_is_a_loop_whatever_runs_it() -> None:
     waits = (
         *stack("main", "turn"),
