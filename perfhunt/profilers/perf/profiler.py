@@ -212,6 +212,9 @@ class PerfProfiler(Profiler):
         *("native", "go", "node", "jvm", "cpython", "ruby", "php", "dotnet", "pypy"),
     )
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    # Measured with two busy threads, 99 samples a second of each.
+    cost = "a tenth of a core, twice that where it copies stacks"
+    blind = "threads that wait, which looks see"
 
     def version(self) -> str:
         """Its version, `6.1.192`, or ""."""
