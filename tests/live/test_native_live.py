@@ -14,6 +14,7 @@ from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.states import ThreadState
+from perfhunt.profilers.native.inlining import inlining
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import PROFILERS
@@ -110,6 +111,7 @@ def test_perf_names_the_function_that_computes_though_inlined_and_all_that_calle
         load = start_drive(target.told["port"], 3.0, "users", 2)
         profile = PERF.attach([target.pid], 2, 99, ProfileMode.CPU, tmp_path).wait()
         load.communicate()
+        assert inlining(target.pid) == "inlined calls by its debug information"
     computing, called, inlined = 0.0, 0.0, 0.0
     for stack, n in profile.stacks.items():
         names = [frame.function.rpartition("::")[2] for frame in stack]
@@ -133,6 +135,7 @@ def test_stacks_of_running_and_sleeping_threads_reach_their_root(form: str) -> N
                 samples += looker.look()
                 time.sleep(0.05)
             assert looker.unseen == ""
+        assert "since it has no debug information" in inlining(target.pid)
         assert runs_freely(target.pid)
         load.communicate()
     stacks = [[frame.function for frame in sample.stack] for sample in samples if sample.stack]

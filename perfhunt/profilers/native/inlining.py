@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 
-from perfhunt.analysis.blame.frames import Code, Origin
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.profile import Stack
 from perfhunt.model.profiles.readers.perf_script import CallsAt
 from perfhunt.profilers.native.image import CodeFile, CodeFiles
-from perfhunt.target.binary.crates import linked_crates
 from perfhunt.target.binary.inlined import NEEDED, available
 from perfhunt.target.proc.files import link
 
-_PROBED = 200  # functions of a program, of which up to _ASKED of its own are asked for
-_ASKED = 12  # at 0.1 to 1.5 ms each
+# A function that every program has of its own, C++'s by that name and Rust's by `shop::main`.
+_MAIN = re.compile(r"^(?:\w+::)?main$")
+_MOST = 100  # symbols with that word in them; a generic function may have it as its argument
 _HOW = (
-    'build with -g (Rust: debug = "line-tables-only" below [profile.release] in Cargo.toml;'
-    " it stays as fast)"
+    "build with -g (Rust: debug = 1 below [profile.release] in Cargo.toml; line-tables-only leaves"
+    " async functions without a name); it stays as fast"
 )
 
 
@@ -47,19 +47,8 @@ def inlining(pid: int) -> str:
 
 
 def _is_described(file: CodeFile, program: str) -> bool:
-    """Whether a program's own functions have lines: a language's library often has them where what
-    was linked with it has none.
+    """Whether a program's own code has lines: a language's library often has them where what was
+    linked with it has none.
     """
-    code, asked = Code(libraries=linked_crates(program)), 0
-    for address, _ in file.tables.sampled(_PROBED):
-        function = file.elf.function_at(address)
-        name = function.name if function is not None else ""
-        if asked < _ASKED and name and code.origin(_frame(name, program)) is Origin.APP:
-            asked += 1
-            if any(frame.line is not None for frame in file.stack(address, program)):
-                return True
-    return False
-
-
-def _frame(name: str, program: str) -> Frame:
-    return Frame(name, program, kind=FrameKind.NATIVE)
+    mains = [f for f in file.elf.containing("main", _MOST) if _MAIN.match(f.name)]
+    return any(frame.line for main in mains for frame in file.stack(main.begin, program))

@@ -122,6 +122,19 @@ class Elf:
             self._known[address] = self._function_at(address)
         return self._known[address]
 
+    def containing(self, word: str, most: int) -> list[CompiledFunction]:
+        """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`."""
+        symbols, strings = self._symbols
+        wanted, found = word.encode(), list[CompiledFunction]()
+        for row in symbols:
+            begin = int(row["name"])
+            if wanted in strings[begin : strings.find(b"\0", begin)]:
+                function = self.function_at(int(row["at"]))
+                found += [function] if function is not None else []
+                if len(found) == most:
+                    break
+        return found
+
     def _function_at(self, address: int) -> CompiledFunction | None:
         symbols, strings = self._symbols
         begins: NDArray[np.uint64] = symbols["at"]
