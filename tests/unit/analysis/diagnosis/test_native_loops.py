@@ -10,7 +10,17 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.features import loop_loads
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.profile import Frame, FrameKind, Instant, Instants, Stack, ThreadSample
+from perfhunt.model.profile import (
+    Frame,
+    FrameKind,
+    Instant,
+    Instants,
+    LongPoll,
+    Profile,
+    ProfileMode,
+    Stack,
+    ThreadSample,
+)
 from tests.unit.scenes import classified
 
 PROGRAM = "/srv/shop/shop"
@@ -50,6 +60,16 @@ def test_a_parked_worker_waits_for_work_and_is_not_blocked() -> None:
 def test_a_worker_that_sleeps_in_a_task_blocks_the_loop() -> None:
     seen = evidence((BLOCKED, "sleep"), (BLOCKED, "sleep"))
     assert classified(seen).category == BottleneckClass.EVENT_LOOP_BLOCKED
+
+
+def test_a_worker_that_computes_in_a_task_is_a_busy_loop_and_the_console_says_which_task() -> None:
+    computing = stack(RUN, "shop::render")
+    seen = evidence((computing, "on_cpu"), (computing, "on_cpu"))
+    polls = (LongPoll("task of src/main.rs:61", 0.012, 400),)
+    told = Profile("perf", "6.1", ProfileMode.CPU, 99, 4.0, {computing: 400.0}, long_polls=polls)
+    bottleneck = classified(replace(seen, knee=replace(seen.knee, profile=told)))
+    assert bottleneck.category == BottleneckClass.EVENT_LOOP
+    assert any("task of src/main.rs:61 was polled for 12 ms" in s for s in bottleneck.evidence)
 
 
 POOL = "tokio::runtime::blocking::pool::Inner::run"
