@@ -91,9 +91,10 @@ class PerfCapture:
         rate_hz: int,
         heartbeat: PerfHeartbeat | None,
         graph: CallGraph,
+        files: CodeFiles | None,
     ) -> None:
         self._recording, self._raw, self._pids, self._rate_hz = recording, raw, pids, rate_hz
-        self._heartbeat, self._graph = heartbeat, graph
+        self._heartbeat, self._graph, self._files = heartbeat, graph, files
 
     def stop(self) -> None:
         """End it now; what was sampled is still given by `wait`."""
@@ -103,7 +104,6 @@ class PerfCapture:
         """The profile. Raises AttachFailed when perf recorded nothing that can be read."""
         recording = self._recording
         recording.wait()
-        files = CodeFiles(self._pids[0])
         if self._heartbeat is not None:
             self._heartbeat.close()
         try:
@@ -114,13 +114,14 @@ class PerfCapture:
         finally:
             self._raw.unlink(missing_ok=True)  # It may hold copies of the target's stacks.
         try:
-            calls_at = self._calls_at(files)
+            calls_at = self._calls_at()
             with self._text.open(encoding="utf-8", errors="replace", newline="\n") as lines:
                 samples = list(parse_perf_script(lines, calls_at))
         except Unreadable as error:
             raise AttachFailed(f"{self._text.name}: {error}") from error
         finally:
-            files.close()
+            if self._files is not None:
+                self._files.close()
         seconds = max(recording.seconds, 1e-9)
         lost = sum(int(n) for n in _LOST.findall(recording.output + complaints))
         weights: Counter[Stack] = Counter(_named(sample.stack) for sample in samples)
@@ -143,10 +144,11 @@ class PerfCapture:
             raw=self._text.name,
         )
 
-    def _calls_at(self, files: CodeFiles) -> CallsAt:
-        """What says which calls a place is in: Go's own table, else debug information."""
-        of_go = go_calls(self._pids[0]) if len(self._pids) == 1 else None
-        return of_go or calls_in(files)
+    def _calls_at(self) -> CallsAt | None:
+        """What says which calls a place is in: debug information, or Go's own table."""
+        if self._files is not None:
+            return calls_in(self._files)
+        return go_calls(self._pids[0]) if len(self._pids) == 1 else None
 
     def _script(self) -> str:
         """The complaints of `perf script`. Its text is kept in place of perf's data, which only
@@ -256,7 +258,9 @@ class PerfProfiler(Profiler):
         raw = own_file(self, mode, out, pids[0])
         if why := self.available():
             raise AttachFailed(why)
-        graph = call_graph(pids[0], runtime_of(pids[0])[0])
+        runtime = runtime_of(pids[0])[0]
+        graph = call_graph(pids[0], runtime)
+        files = CodeFiles(pids[0]) if runtime == "native" else None
         what = ["-e", _EVENT, "-F", str(rate_hz), "--call-graph", graph.way]
         where = ["-p", ",".join(map(str, pids)), "-o", str(raw)]
         heartbeat = PerfHeartbeat() if answers_pings(_version()) else None
@@ -269,4 +273,4 @@ class PerfProfiler(Profiler):
             stall=STALL if heartbeat else 0.0,
             heartbeat=heartbeat or (lambda: 0),
         )
-        return PerfCapture(recording, raw, tuple(pids), rate_hz, heartbeat, graph)
+        return PerfCapture(recording, raw, tuple(pids), rate_hz, heartbeat, graph, files)
