@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.profiles.readers.perf_script import frame_of
+from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.target.binary.perf_map import PerfMap
 
 MADE = Path(f"/tmp/perf-{os.getpid()}.map")
@@ -54,6 +57,20 @@ def test_a_file_of_somebody_else_and_a_link_are_not_read(
         assert made.name(0x7F0010) == ""
         os.chown(MADE, 0, 0)
         assert made.name(0x7F0010) == "planted"
+
+
+def test_a_look_names_code_that_is_of_no_file(written: Callable[[str], PerfMap]) -> None:
+    readable, writable = mmap.PROT_READ | mmap.PROT_EXEC, mmap.PROT_WRITE
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=readable | writable)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    written(f"{address:x} 40 TRACE_1::shop.lua:12\n{address + 0x40:x} 40 JS:*get /srv/a.js:3:1\n")
+    image = ProcessImage(os.getpid())
+    assert image.calls(address + 8) == (
+        Frame("TRACE_1::shop.lua:12", str(MADE), kind=FrameKind.NATIVE),
+    )
+    assert image.calls(address + 0x48) == (Frame("get", "/srv/a.js", 3, FrameKind.JS),)
+    (unnamed,) = image.calls(address + 0x80)
+    assert unnamed.function == "[unknown]"
 
 
 @pytest.mark.parametrize(
