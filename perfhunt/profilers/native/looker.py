@@ -116,13 +116,9 @@ class NativeLooker:
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._walked = self._cut = 0
         self._loop = ""  # the library whose tasks wait on no thread's stack
+        self.cpu: Seconds = 0.0  # beside the caller's own thread: of who tells of inlined calls
         self.seen = self.unmatched = 0
         self._most, self._beyond = _most_threads(), 0
-
-    @property
-    def cpu(self) -> Seconds:
-        """What looking cost beside the caller's own thread: who tells of inlined calls."""
-        return self._image.files.cpu
 
     @property
     def unseen(self) -> str:
@@ -173,6 +169,7 @@ class NativeLooker:
                 self._look_at(thread, samples, at_work)
         for sample in self._at_work(at_work):
             samples[sample.tid] = sample
+        self.cpu = self._image.files.cpu
         return list(self._with_holders(samples, living))
 
     def _read(self, address: int, size: Bytes) -> bytes:

@@ -114,20 +114,21 @@ def available() -> bool:
 
 def _started(path: str) -> subprocess.Popen[bytes]:
     """The tool, which ends with its input. Raises OSError."""
-    command = next(([*tool, path] for tool in _TOOLS if shutil.which(tool[0])), None)
-    if command is None:
+    there = ((found, tool) for tool in _TOOLS if (found := shutil.which(tool[0])) is not None)
+    found, tool = next(there, ("", _TOOLS[0]))
+    if not found:
         raise FileNotFoundError("none of them is installed")
-    tool = subprocess.Popen(
-        command,
+    child = subprocess.Popen(
+        [found, *tool[1:], path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "LC_ALL": "C", "DEBUGINFOD_URLS": ""},  # nothing is fetched
+        env={"LC_ALL": "C"},  # Nothing is fetched: where from would stand in DEBUGINFOD_URLS.
         start_new_session=True,
     )
     with suppress(OSError):
-        resource.prlimit(tool.pid, resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
-    return tool
+        resource.prlimit(child.pid, resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+    return child
 
 
 def _whole(text: bytes, address: int) -> list[str] | None:

@@ -75,8 +75,8 @@ def test_debug_information_is_found_by_its_link_below_the_root_of_the_target(
     (tmp_path / "app" / ".debug").mkdir(parents=True)
     bare, apart = tmp_path / "app" / "shop", tmp_path / "app" / ".debug" / "shop.debug"
     for command in (
-        ["objcopy", "--only-keep-debug", program, apart],
-        ["objcopy", "--strip-all", f"--add-gnu-debuglink={apart}", program, bare],
+        ["objcopy", "--only-keep-debug", str(program), str(apart)],
+        ["objcopy", "--strip-all", f"--add-gnu-debuglink={apart}", str(program), str(bare)],
     ):
         subprocess.run(command, check=True)
     elf = Elf(str(bare), str(tmp_path), "/app/shop")
