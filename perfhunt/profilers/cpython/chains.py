@@ -238,18 +238,19 @@ class Chains:
                 return
             walk.frames.append(code.frame(at_instruction - code_at - self._instructions))
             walk.at, walk.raw, walk.owner = awaitable, raw, pointer(owner)
-            last = self._last_value(awaitable, top)
+            last = self._awaited_value(awaitable, top)
             inside = 0 <= last <= len(raw) - WORD
             walk.note(awaitable, raw[: max(least, last + WORD)] if inside else raw)
             there = raw[last : last + WORD] if inside else self._noted(awaitable + last, WORD, walk)
             awaitable = pointer(word_at(there, 0))
 
-    def _last_value(self, coroutine: int, top: int) -> int:
-        """Where a coroutine has the last of its values, which is what it awaits."""
+    def _awaited_value(self, coroutine: int, top: int) -> int:
+        """Where a coroutine has what it awaits, near the end of its values."""
+        below = self._frame.awaited
         if self._frame.top_is_address:
-            return top - WORD - coroutine
+            return top - below * WORD - coroutine
         values = (top & _HALF ^ _SIGN) - _SIGN
-        return self._layout.coroutine_frame + self._frame.values + (values - 1) * WORD
+        return self._layout.coroutine_frame + self._frame.values + (values - below) * WORD
 
     def _due(self, walk: _Walk) -> Seconds | None:
         """When a sleep is over, if it is one of asyncio's own."""

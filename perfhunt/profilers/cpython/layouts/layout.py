@@ -58,7 +58,8 @@ class InterpreterLayout:
 @dataclass(frozen=True, slots=True)
 class FrameLayout:
     """_PyInterpreterFrame. The top of its value stack is a count of words from `values`, or an
-    address. `of_object` is where a frame object has it.
+    address; what a suspended coroutine awaits is the value `awaited` words below it (1; from 3.15
+    on 2). `of_object` is where a frame object has it.
     """
 
     code: Offset
@@ -67,6 +68,7 @@ class FrameLayout:
     values: Offset
     top: Offset
     top_is_address: bool
+    awaited: int
     of_object: Offset
 
 
