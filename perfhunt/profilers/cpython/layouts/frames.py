@@ -8,7 +8,6 @@ from itertools import pairwise
 from perfhunt.profilers.cpython.layouts.layout import FrameLayout, ThreadLayout
 from perfhunt.profilers.cpython.layouts.search import (
     CHUNK,
-    HEAD,
     LOWEST,
     OBJECT,
     RUNTIME,
@@ -93,7 +92,7 @@ class FrameSearch(OffsetSearch):
             here = {
                 offset - self._code_in_frame
                 for offset, word in self.words(coroutine, OBJECT)
-                if pointer(word) == code and offset - self._code_in_frame >= HEAD
+                if pointer(word) == code and offset - self._code_in_frame > self.object_type
             }
             agreed = here if agreed is None else agreed & here
         if not agreed:

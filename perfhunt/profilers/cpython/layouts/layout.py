@@ -151,13 +151,15 @@ class TaskLayout:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One build of CPython. `runtime` is from where `image` is mapped; `types` are addresses from
-    the runtime. `interpreters` is None where there is but one.
+    the runtime. `object_type` is where every object has its type, the last of what all begin with.
+    `interpreters` is None where there is but one.
     """
 
     version: tuple[int, int, int]
     image: str
     runtime: Offset
     types: Mapping[str, Offset]
+    object_type: Offset
     text: TextLayout
     interpreters: InterpreterLayout | None
     thread: ThreadLayout

@@ -15,7 +15,6 @@ Pairs: TypeAlias = Sequence[Sequence[int]]  # (where an object is, what it holds
 OBJECT = 64  # words of an object that are searched; the largest of these take forty
 RUNTIME = 1 << 16  # words: _PyRuntime and what follows it in the image
 CHUNK = 1 << 14  # bytes: a block of the data stack (pystate.c)
-HEAD = 2 * WORD  # bytes: the count of references and the type, before anything else
 LOWEST = 1 << 16  # nothing is mapped below (vm.mmap_min_addr)
 _BEFORE = 4  # words before an object, where 3.11 and 3.12 keep the values of its attributes
 
@@ -27,6 +26,9 @@ class OffsetSearch:
 
     def __init__(self, facts: Facts, memory: ProcessMemory) -> None:
         self.facts, self.memory = facts, memory
+        # Without a GIL, more lies before it than the count of references.
+        kind = facts["types"]["code"]
+        self.object_type = self.offset("its type", [(c["at"], kind) for c in facts["codes"]])
 
     def words(self, at: int, count: int) -> Iterator[tuple[int, int]]:
         """(offset, word) of what is at an address."""
