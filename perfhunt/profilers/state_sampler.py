@@ -197,7 +197,7 @@ class StateSampler:
         self, thread: _Thread, syscall: ThreadFile, waits: ProcessWaits, now: Seconds
     ) -> None:
         try:
-            line = syscall.read()
+            line = syscall.line()
         except PermissionError:
             self._degrade(_unreadable(thread.pid))
             return
@@ -261,7 +261,7 @@ class StateSampler:
                     return
                 thread.times = (round(now_stat.cpu * _NANOSECONDS), 0)
             else:
-                on_cpu, queued, _ = thread.schedstat.read().split()
+                on_cpu, queued, _ = thread.schedstat.line().split()
                 thread.times = (int(on_cpu), int(queued))
             thread.last = now
         except OSError:

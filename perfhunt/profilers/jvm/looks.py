@@ -193,7 +193,7 @@ class JvmLooker:
         try:
             if tid not in self._calls:
                 self._calls[tid] = ThreadFile(self._pid, tid, "syscall")
-            return self._calls[tid].read()
+            return self._calls[tid].line()
         except OSError:
             self._forget([tid])
             return b""

@@ -127,13 +127,13 @@ class ThreadFile:
             os.close(self._kept)
             self._kept = -1
 
-    def read(self) -> bytes:
+    def line(self) -> bytes:
         """The line now. Raises OSError: once the thread has ended, and after `close`."""
         if self._kept >= 0:
             return os.pread(self._kept, _LINE, 0)
         file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.read(file, _LINE)
+            return os.pread(file, _LINE, 0)
         finally:
             os.close(file)
 
@@ -161,7 +161,7 @@ class WatchedThread:
     def call(self) -> bytes:
         """The kernel's line of what it is in; b"" where that may not be read."""
         try:
-            return self.syscall.read() if self.syscall is not None else b""
+            return self.syscall.line() if self.syscall is not None else b""
         except OSError:
             return b""
 
@@ -209,7 +209,7 @@ class WatchedThreads(Generic[Watched]):
     def ran(self, thread: Watched) -> bytes:
         """How long a thread has run and queued; b"", and it is let go, once it has ended."""
         try:
-            return thread.schedstat.read()
+            return thread.schedstat.line()
         except OSError:
             self._threads.pop(thread.tid, thread).close()
             return b""
