@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from perfhunt.errors import AttachFailed
@@ -26,9 +27,14 @@ class OffsetSearch:
 
     def __init__(self, facts: Facts, memory: ProcessMemory) -> None:
         self.facts, self.memory = facts, memory
-        # Without a GIL, more lies before it than the count of references.
-        kind = facts["types"]["code"]
-        self.object_type = self.offset("its type", [(c["at"], kind) for c in facts["codes"]])
+
+    @cached_property
+    def object_type(self) -> int:
+        """Where an object has its type: behind the count of references; without a GIL, behind more
+        than that.
+        """
+        kind = self.facts["types"]["code"]
+        return self.offset("its type", [(code["at"], kind) for code in self.facts["codes"]])
 
     def words(self, at: int, count: int) -> Iterator[tuple[int, int]]:
         """(offset, word) of what is at an address."""
