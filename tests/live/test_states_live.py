@@ -61,6 +61,19 @@ def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(versi
             assert waiting.states[S.LOCK] > 0.95, role
 
 
+def test_without_a_gil_threads_run_at_once_and_none_waits_for_it() -> None:
+    python = interpreter("3.13t")
+    if not python:
+        pytest.skip("no Python 3.13t is here, or none runs")
+    with running("threads.py", "spin", "spin", "lock", program=python) as target:
+        states = sampled(target, 0.6)
+        for thread in of(states, target, "spin"):
+            assert thread.states[S.ON_CPU] + thread.states[S.RUN_QUEUE] > 0.95, thread
+        (waiting,) = of(states, target, "lock")
+        assert waiting.states[S.LOCK] > 0.95
+        assert not any(S.GIL in thread.states for thread in states.threads)
+
+
 def test_a_socket_wait_names_the_endpoint_whichever_call_it_waits_in() -> None:
     roles = ("receive", "receive_with_timeout", "select_one", "epoll_one")
     with running("threads.py", *roles) as target:
