@@ -1,4 +1,4 @@
-"""What Go's collector takes of the CPU: whose garbage it is, and when it is what stops a service."""
+"""What Go's collector takes of the CPU: whose garbage it is, and when it stops a service."""
 
 from __future__ import annotations
 
