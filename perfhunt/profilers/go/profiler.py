@@ -119,7 +119,11 @@ class GoProfiler(Profiler):
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
-    blind = "what runs in C code that is called through cgo"
+    cost = "100 samples a second of each busy core, and two profiles of its memory"
+    blind = (
+        "what runs in C code that is called through cgo, and how long goroutines wait for their"
+        " turn (looks at them tell)"
+    )
     at_once = 1  # each is asked over HTTP, and answers when its time is over
 
     def available(self, pids: Sequence[int] = ()) -> str:

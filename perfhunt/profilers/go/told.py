@@ -102,7 +102,7 @@ class GoToldLooker:
     cost_limit = 0.01  # of the time: what the service may stand still for this
     unseen = (
         f"its goroutines were told by {_PATH}: not at which channel or on which connection each"
-        " waits, and what runs is the one that answers"
+        " waits, and one that runs looks as if it waited for a CPU, since all stand still"
     )
 
     def __init__(self, pid: int, address: tuple[str, int]) -> None:
