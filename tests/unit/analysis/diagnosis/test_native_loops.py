@@ -75,12 +75,15 @@ def test_a_worker_that_computes_in_a_task_is_a_busy_loop_and_the_console_says_wh
 POOL = "tokio::runtime::blocking::pool::Inner::run"
 POLL = "tokio::runtime::task::core::Core<T,S>::poll"
 AT_WORK = stack(POOL, POLL, "shop::thumbnail", "std::thread::functions::sleep")
+MAIN = stack("shop::main", "tokio::runtime::park::Inner::park", "<Condvar>::wait")
 RESTS = stack(POOL, "<std::sys::sync::condvar::futex::Condvar>::wait_optional_timeout")
 
 
 def with_pool(in_flight: float, *pool: tuple[Stack, str]) -> Evidence:
-    """Workers that are parked beside a pool's threads, with so many requests there at a time."""
-    seen = evidence((PARKED, "lock"), (PARKED, "lock"), *pool)
+    """Workers and a main thread that are parked beside a pool's threads, with so many requests
+    there at a time.
+    """
+    seen = evidence((PARKED, "lock"), (PARKED, "lock"), (MAIN, "lock"), *pool)
     return replace(seen, knee=replace(seen.knee, completed=100.0, service=in_flight / 100.0))
 
 
