@@ -90,7 +90,7 @@ class Line:
             )
         except (OSError, ValueError) as error:
             self._errors.close()
-            why = os.strerror(error.errno) if isinstance(error, OSError) else str(error)
+            why = (error.strerror if isinstance(error, OSError) else "") or str(error)
             raise AttachFailed(
                 f"{self._name} could not be run: {why}", "Name a command: --exec-prefix 'ssh HOST'"
             ) from error

@@ -18,9 +18,9 @@ OLDEST = (3, 11)
 # What the looks need of perfhunt: the rooms below the profilers, and these of them.
 _ROOMS = ("model", "analysis", "store", "target", "profilers")
 _SUFFIXES = (".py", ".txt")
-# Read as one line by an interactive Python of any version. It tells that it is there, which version
-# it is, and whether a terminal is on the way; then it takes its program, from the descriptor itself, and
-# keeps it in memory alone.
+# Read as one line by an interactive Python of any version. It tells that it is there, of which
+# version, and whether a terminal is on the way; then it takes its program, from the descriptor
+# itself, and keeps it in memory alone.
 FIRST_LINE = (
     "import os, sys; "
     "os.write(1, b'\\0perfhunt ready ' + ('%d.%d' % sys.version_info[:2]).encode()"
