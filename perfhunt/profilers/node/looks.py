@@ -41,7 +41,9 @@ _DEPTH = 24  # frames of an await: the way from a route's handler to a driver, a
 # followed; and what looks may, before they are taken less often. With all else, 2 %.
 _STACKS: Share = 0.01
 _LOOKS: Share = 0.005
-_OFTEN = 20.0  # looks per second: more find too many of the same waits to be worth their cost
+# Looks per second: each costs the loop half a millisecond beside what it says of itself, for the
+# question and the answer, and more would find many of the same waits.
+_OFTEN = 10.0
 _LATE: Seconds = 0.02  # of an answer: JavaScript that runs is interrupted for it within a few ms
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall
 

@@ -10,7 +10,8 @@
   const known = new Map(); // places that await, by how they are written
   const CONNECTIONS = new Set(["TCPWRAP", "PIPEWRAP", "TLSWRAP", "TCPCONNECTWRAP", "PIPECONNECTWRAP"]);
   const HOOKS = /^node:internal\/(?:async|promise)_hooks$/; // what calls `init`
-  const NETWORK = /^(?:TCP|PIPE|TLS|UDP|HTTP2|HTTPCLIENT)/, NOTHING = /^(?:TickObject|Microtask|Immediate|HTTPINCOMINGMESSAGE|HTTPSERVERREQUEST)$/; // of types
+  const NETWORK = /^(?:TCP|PIPE|TLS|UDP|HTTP2|HTTPCLIENT)/; // types of what another end answers, and of what is no wait
+  const NOTHING = /^(?:TickObject|Microtask|Immediate|HTTPINCOMINGMESSAGE|HTTPSERVERREQUEST)$/;
   const TIMED = 8; // stacks of which one is timed
   const AN_EVENT = 0.03; // ms: a stack that takes longer was interrupted by the collector
   const SAME = 8; // times that a lock given at one place was handed on at another, which makes them one
@@ -130,7 +131,7 @@
       if (here instanceof Promise || here instanceof AsyncResource || here.constructor === Object) return;
       cause = here;
       turn++;
-      const link = connections.get(here) ?? connections.get(here.req?.socket?._handle);
+      const link = connections.get(handleOf(here)) ?? connections.get(here.req?.socket?._handle);
       if (link !== undefined) link.answered = true;
     } catch {}
   }
@@ -181,9 +182,12 @@
   const nativeOf = (here) =>
     here instanceof Promise || here instanceof AsyncResource || here.constructor === Object ? cause : here;
 
+  // An agent that takes a connection again puts it into a new resource.
+  const handleOf = (resource) => (resource?.constructor?.name === "ReusedHandle" ? resource.handle : resource);
+
   function ended(resource) {
-    const name = resource?.constructor?.name ?? "", link = connections.get(resource);
-    const to = link?.to ?? addressOf(resource);
+    const handle = handleOf(resource), name = handle?.constructor?.name ?? "";
+    const to = connections.get(handle)?.to ?? addressOf(handle);
     return to ? `${name} ${to}` : name;
   }
 
