@@ -230,8 +230,14 @@ def features_of(
         own_part=knee.own_part,
         peers=peer_loads(reading, suspects),
         paused=knee.paused,
-        collecting=collecting(span.states, knee.paused) if traits.collector else 0.0,
+        collecting=_collecting(knee) if traits.collector else 0.0,
     )
+
+
+def _collecting(knee: SpanReading) -> Cores:
+    """Cores that collecting garbage used, in threads of its own or by the profile."""
+    used = sum(knee.use.collects.values()) / knee.use.samples if knee.use.samples else 0.0
+    return collecting(knee.span.states, knee.paused) + used * (on_cpu(knee.span) or 0.0)
 
 
 def wire_at_knee(reading: EvidenceReading) -> WireReading | None:

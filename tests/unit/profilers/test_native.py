@@ -7,7 +7,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -187,19 +186,3 @@ def test_the_loop_of_tokio_is_known_by_its_scheduler() -> None:
     )
     assert in_event_loop((worker, Frame("shop::receipt", RUST, kind=FrameKind.NATIVE)))
     assert not in_event_loop((Frame("shop::receipt", RUST, kind=FrameKind.NATIVE),))
-
-
-def test_threads_beyond_what_the_limit_of_open_files_lets_be_watched_are_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (4, 4))  # two files each, half for others
-    done = threading.Event()
-    thread = threading.Thread(target=done.wait)
-    thread.start()
-    try:
-        with closing(NativeLooker(os.getpid())) as looker:
-            assert len(looker.look()) <= 1
-            assert "beyond the 1 that" in looker.unseen
-    finally:
-        done.set()
-        thread.join()

@@ -93,6 +93,12 @@ def collecting(states: States | None, paused: Share) -> Cores:
     return sum(cores for name, cores in used if _COLLECTS.match(name)) + min(paused, stopping)
 
 
+def compiling(states: States | None) -> Cores:
+    """Cores that HotSpot's compilers used: much of it says that the service was not warm."""
+    threads = states.threads if states is not None else ()
+    return sum(t.states.get(ThreadState.ON_CPU, 0.0) for t in threads if _COMPILES.match(t.name))
+
+
 def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
     """What a runtime has; of one that nobody knows, nothing is supposed.
 
