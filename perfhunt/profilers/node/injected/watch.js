@@ -13,14 +13,14 @@
   const NETWORK = /^(?:TCP|PIPE|TLS|UDP|HTTP2|HTTPCLIENT)/; // types of what another end answers, and of what is no wait
   const NOTHING = /^(?:TickObject|Microtask|Immediate|HTTPINCOMINGMESSAGE|HTTPSERVERREQUEST)$/;
   const TIMED = 8; // stacks of which one is timed
-  const AN_EVENT = 0.03; // ms: a stack that takes longer was interrupted by the collector
+  const STEP = 0.0002; // ms by which what a stack usually takes is learnt: a median, which interruptions do not move
   const SAME = 8; // times that a lock given at one place was handed on at another, which makes them one
   const SHARES = 20; // one in so many: beyond it a connection, or an answer, is one that several requests share
   const LEFT = 2000; // ms after the answer of its request until a wait is forgotten
   const OWN_TURN = new Set(["Timeout", "Immediate"]);
   let cause = null; // what the loop last called: continuations and ticks that follow are its doing
   let turn = 0; // how often it called anything
-  let roots = 0, every = 1, captures = 0, each = 0, since = performance.now(), spent = 0, latest = 0;
+  let roots = 0, every = 1, captures = 0, each = 0.005, since = performance.now(), spent = 0, latest = 0;
   // What was begun last, that another end answers and else: what it is, when, and in which run of code.
   const sent = { what: null, id: 0, run: -1 }, started = { what: null, id: 0, run: -1 };
   const connections = new Map(); // by their handles: to other ends that this process wrote to
@@ -92,7 +92,7 @@
     const limit = Error.stackTraceLimit, at = {};
     Error.stackTraceLimit = depth;
     try { Error.captureStackTrace(at, init); } finally { Error.stackTraceLimit = limit; }
-    if (timed) each += (Math.min(performance.now() - began, AN_EVENT) - each) / TIMED;
+    if (timed) each += Math.sign(performance.now() - began - each) * STEP;
     return at;
   }
 
