@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
+from statistics import median
 
 import msgspec
 
@@ -44,6 +45,9 @@ _LOOKS: Share = 0.005
 # Looks per second: each costs the loop half a millisecond beside what it says of itself, for the
 # question and the answer, and more would find many of the same waits.
 _OFTEN = 10.0
+_COLD = (
+    5  # looks, after which the target's code for them is compiled: the first takes ten times that
+)
 _LATE: Seconds = 0.02  # of an answer: JavaScript that runs is interrupted for it within a few ms
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall
 
@@ -92,7 +96,7 @@ class NodeLooker:
             self._door.leave()
             raise AttachFailed(f"Node process {pid} could not be looked at: {error}") from error
         self.cpu: Seconds = 0.0
-        self.rate_hz = _OFTEN
+        self.rate_hz, self._costs = _OFTEN, deque[Seconds](maxlen=_COLD)
         self.seen = self.unmatched = 0
         self._every = 1
         self._waits, self._name = ProcessWaits(pid), thread_name(pid, pid)
@@ -130,10 +134,12 @@ class NodeLooker:
         except (InspectorError, Unreadable, msgspec.ValidationError, ValueError) as error:
             raise AttachFailed(f"Node process {self._pid} did not say: {error}") from error
         late = time.monotonic() - asked > _LATE
+        self._costs.append(told.spent - self.cpu)
         self.cpu, self._every = told.spent, max(told.every, self._every)
         self._awaits |= {n: await_at(places) for n, places in told.sites}
         self.seen += 1
-        self.rate_hz = min(_OFTEN, _LOOKS * self.seen / max(self.cpu, 1e-9))
+        if self.seen >= _COLD:
+            self.rate_hz = min(_OFTEN, _LOOKS / max(median(self._costs), 1e-9))
         return [self._loop(told, before, late), *self._awaiting(told)]
 
     def _before(self) -> Wait:

@@ -199,6 +199,18 @@ def test_of_one_that_stands_for_four_as_many_queue_as_have_no_connection(answeri
     assert [queue in sample.holds for sample in ends(seen, ThreadState.SOCKET)] == [True]
 
 
+def test_looks_are_as_seldom_as_the_loops_time_allows_and_the_first_is_not_counted(
+    answering: Any,
+) -> None:
+    # 20 ms for the first, then 0.2 ms each: half a percent pays for 25 a second, more than is worth
+    # it; 1 ms each: for 5.
+    for each, rate in ((0.0002, 10.0), (0.001, 5.0)):
+        looker, _ = answering([look(spent=0.02 + each * n) for n in range(8)])
+        for _ in range(8):
+            looker.look()
+        assert looker.rate_hz == pytest.approx(rate)
+
+
 @pytest.mark.parametrize(
     ("kernel", "main", "state"),
     [

@@ -8,6 +8,7 @@
   const pending = new Map(); // by the async id of a continuation: a wait
   const awaited = new Map(); // the same by that of the promise that is awaited
   const known = new Map(); // places that await, by how they are written
+  const stacks = new Map(); // the same by all calls that led there, which are cheaper to tell apart
   const CONNECTIONS = new Set(["TCPWRAP", "PIPEWRAP", "TLSWRAP", "TCPCONNECTWRAP", "PIPECONNECTWRAP"]);
   const HOOKS = /^node:internal\/(?:async|promise)_hooks$/; // what calls `init`
   const NETWORK = /^(?:TCP|PIPE|TLS|UDP|HTTP2|HTTPCLIENT)/; // types of what another end answers, and of what is no wait
@@ -217,18 +218,24 @@
   function siteOf(wait) {
     if (wait.site === null) {
       const calls = callsOf(wait.at);
-      let key = "";
-      for (const call of calls) key += `${call.getPosition()} ${call.getFileName()}\n`;
+      let raw = "";
+      for (const call of calls) raw += `${call.getPosition()} ${call.getFileName()}\n`;
       wait.at = null;
-      if (!known.has(key)) {
-        known.set(key, {
-          n: known.size, frames: framesOf(calls), told: false, left: 0, came: 0, ended: {}, wakes: 0, handed: 0,
-          after: new Map(), same: null, turn: 0, by: null, together: 0,
-        });
-      }
-      wait.site = known.get(key);
+      if (!stacks.has(raw)) stacks.set(raw, siteAt(framesOf(calls)));
+      wait.site = stacks.get(raw);
     }
     return wait.site;
+  }
+
+  function siteAt(frames) {
+    const key = JSON.stringify(frames);
+    if (!known.has(key)) {
+      known.set(key, {
+        n: known.size, frames, told: false, left: 0, came: 0, ended: {}, wakes: 0, handed: 0, after: new Map(), same: null,
+        turn: 0, by: null, together: 0,
+      });
+    }
+    return known.get(key);
   }
 
   function callsOf(at) {
@@ -357,7 +364,7 @@
     // Who has put something around it meanwhile goes on calling it.
     if (Socket.prototype._writeGeneric === written) Socket.prototype._writeGeneric = write;
     for (const [name, hears] of Object.entries(heard)) channels.channel(name).unsubscribe(hears);
-    for (const kept of [pending, awaited, known, connections]) kept.clear();
+    for (const kept of [pending, awaited, known, stacks, connections]) kept.clear();
     delete globalThis.__perfhunt?.watch;
   };
   globalThis.__perfhunt.watch = watch;
