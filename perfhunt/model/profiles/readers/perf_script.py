@@ -11,7 +11,7 @@ from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Profile, Stack
-from perfhunt.model.profiles.readers.foreign import only_value, profile_of
+from perfhunt.model.profiles.readers.foreign import kind_of, only_value, profile_of
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
@@ -144,7 +144,8 @@ def _named(symbol: str, image: str) -> Frame:
     if (python := _PYTHON.fullmatch(symbol)) is not None:  # It is CPython's perf trampoline.
         return Frame(python["function"], python["file"])
     of_user = image in _USER_IMAGES or image.startswith("[JIT") or not image.startswith("[")
-    return Frame(symbol, image, kind=FrameKind.NATIVE if of_user else FrameKind.KERNEL)
+    kind = kind_of(image, FrameKind.NATIVE) if of_user else FrameKind.KERNEL
+    return Frame(symbol, image, kind=kind)
 
 
 def _sample(frames: list[Frame]) -> PerfSample:
