@@ -1,6 +1,6 @@
 """Profiles as other tools wrote them (directories of the machine renamed, nothing else), against
-sums made with awk and json, or by the tools themselves. Those of phpspy, rbspy and dotnet-trace are
-written by hand after their sources and examples.
+sums made with awk and json, or by the tools themselves. Those of phpspy and dotnet-trace are written
+by hand, after their documentation and examples.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ FILES: list[tuple[str, str, str, float, str, tuple[str, ...]]] = [
     ("austin-full.austin", "", "austin", 459996, "microseconds", SHOP),
     ("austin-full.austin", "cpu", "austin", 459996, "microseconds", SHOP),
     ("austin-full.austin", "memory", "austin", 3039232, "bytes", SHOP),
-    ("rbspy.folded", "", "folded", 21, "samples", ("<main>", *SHOP[1:])),
+    ("rbspy.folded", "", "folded", 115, "samples", ("<main>", "handle", "price")),
+    ("rbspy.speedscope.json", "", "speedscope", 2.276776961, "seconds", ("handle", "price")),
+    ("rbspy.pb", "", "pprof", 2276776961, "nanoseconds", ("handle", "price")),
     ("phpspy.txt", "", "phpspy", 3, "samples", ("<main>", "Shop\\Cart::total")),
     (
         "dotnet-trace.speedscope.json",

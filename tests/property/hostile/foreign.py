@@ -16,6 +16,7 @@ LARGEST = 1 << 24
 SEEDS: dict[str, tuple[str, ...]] = {
     "folded": (
         "foreign/async-profiler-annotated.collapsed",
+        "foreign/rbspy.folded",
         "foreign/stackcollapse-perf.folded",
     ),
     "austin": ("foreign/austin-full.austin", "foreign/austin-memory.austin"),

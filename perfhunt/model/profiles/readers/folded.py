@@ -28,8 +28,8 @@ _MARKED = re.compile(rf"_\[(?P<mark>[kji01]|{'|'.join(FrameKind)})\]$")
 # Of stackcollapse-perf and async-profiler: kernel; compiled, inlined, interpreted, by C1.
 _MARKS = {"k": FrameKind.KERNEL} | dict.fromkeys("ji01", FrameKind.JVM)
 _JAVA = re.compile(r"[\w$]+(?:/[\w$.+]+)+\.[\w$<>]+")  # java/lang/String.hashCode
-_RUBY_PLACE = re.compile(r"(?P<file>[^:]+):(?P<line>[0-9]{1,9})")  # behind rbspy's ` - `
-_NO_FILE = "(unknown)"  # of Ruby's functions in C
+# Behind rbspy's ` - `; Ruby's functions in C are in no file.
+_RUBY_PLACE = re.compile(r"\(unknown\)(?::0)?|(?P<file>[^:]+):(?P<line>[0-9]{1,9})")
 _JAVA_THREAD = re.compile(r"\[.* tid=[0-9]+\]", re.DOTALL)
 _LONG = 19  # digits: fewer fit 64 bits
 
@@ -116,9 +116,8 @@ def of_others(text: str) -> Frame:
         frame = replace(frame, kind=_MARKS.get(mark) or FrameKind(mark))
     elif _JAVA_THREAD.fullmatch(plain):
         frame = replace(frame, kind=FrameKind.THREAD)
-    elif dash and not frame.file and (ruby := _RUBY_PLACE.fullmatch(place)) is not None:
-        file = "" if ruby["file"] == _NO_FILE else ruby["file"]
-        frame = Frame(function, file, int(ruby["line"]) or None)
+    elif dash and (ruby := _RUBY_PLACE.fullmatch(place)) is not None:
+        frame = Frame(function, ruby["file"] or "", int(ruby["line"] or 0) or None)
     elif frame.kind == FrameKind.PYTHON:
         java = not frame.file and _JAVA.fullmatch(plain)
         frame = replace(frame, kind=FrameKind.JVM if java else kind_of(frame.file))
