@@ -58,7 +58,9 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
     ),
     "jvm": RuntimeTraits(),
     "dotnet": RuntimeTraits(),
-    "native": RuntimeTraits(loop=True, parks=True, collector=False),
+    "native": RuntimeTraits(
+        loop=True, helpers="tokio's blocking pool", parks=True, collector=False
+    ),
     "php": RuntimeTraits(one_core="PHP code of one process runs on one thread"),
     "go": RuntimeTraits(),
 }
@@ -89,6 +91,12 @@ def collecting(states: States | None, paused: Share) -> Cores:
     used = [(t.name, t.states.get(ThreadState.ON_CPU, 0.0)) for t in threads]
     stopping = sum(cores for name, cores in used if name == _STOPS)
     return sum(cores for name, cores in used if _COLLECTS.match(name)) + min(paused, stopping)
+
+
+def compiling(states: States | None) -> Cores:
+    """Cores that HotSpot's compilers used: much of it says that the service was not warm."""
+    threads = states.threads if states is not None else ()
+    return sum(t.states.get(ThreadState.ON_CPU, 0.0) for t in threads if _COMPILES.match(t.name))
 
 
 def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
