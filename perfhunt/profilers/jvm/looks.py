@@ -4,7 +4,6 @@ dump, which stops them all; what runs, or is in code below Java, by /proc.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.jvm.dump import DumpReader, JavaObject, JavaState, JavaThread
 from perfhunt.profilers.jvm.virtual import VirtualThreads
 from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.threads import host_tids, thread_name, tids
+from perfhunt.target.proc.threads import ThreadFile, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 # To list who has which lock of java.util.concurrent, the JVM stops and goes through its whole heap:
@@ -46,7 +45,6 @@ _RESULT = re.compile(r"Future|Promise|Latch|ForkJoinTask")
 _WAKES = "VirtualThread-un"  # unparker in JDK 21, unblocker since 24
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _PAGE: Bytes = 4096
-_LINE = 256  # bytes of /proc/PID/task/TID/syscall
 _RUNNABLE = b"running"  # what that says of a thread that runs, or waits for a CPU
 
 
@@ -69,7 +67,7 @@ class JvmLooker:
         self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
         self._ran: dict[int, tuple[int, int]] = {}
         self._native: dict[int, bytes] = {}
-        self._calls: dict[int, int] = {}  # files that name these very threads
+        self._calls: dict[int, ThreadFile] = {}  # by thread
         self._exclusive: set[str] = set()  # classes of which somebody was seen to have one
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
         self._carried = False  # whether there are virtual threads, and what reads those that wait
@@ -260,8 +258,8 @@ class JvmLooker:
         """The call that a thread is in, with its place on the stack; b"" where nobody may know."""
         try:
             if tid not in self._calls:
-                self._calls[tid] = os.open(self._file(tid, "syscall"), os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(self._calls[tid], _LINE, 0)
+                self._calls[tid] = ThreadFile(self._pid, tid, "syscall")
+            return self._calls[tid].line()
         except OSError:
             self._forget([tid])
             return b""
@@ -269,7 +267,7 @@ class JvmLooker:
     def _forget(self, tids: Iterable[int]) -> None:
         for tid in tids:
             if tid in self._calls:
-                os.close(self._calls.pop(tid))
+                self._calls.pop(tid).close()
 
 
 def _is_of_virtual(thread: JavaThread) -> bool:

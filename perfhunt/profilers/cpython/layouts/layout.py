@@ -58,7 +58,8 @@ class InterpreterLayout:
 @dataclass(frozen=True, slots=True)
 class FrameLayout:
     """_PyInterpreterFrame. The top of its value stack is a count of words from `values`, or an
-    address. `of_object` is where a frame object has it.
+    address; what a suspended coroutine awaits is the value `awaited` words below it (1; from 3.15
+    on 2). `of_object` is where a frame object has it.
     """
 
     code: Offset
@@ -67,6 +68,7 @@ class FrameLayout:
     values: Offset
     top: Offset
     top_is_address: bool
+    awaited: int
     of_object: Offset
 
 
@@ -149,13 +151,15 @@ class TaskLayout:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One build of CPython. `runtime` is from where `image` is mapped; `types` are addresses from
-    the runtime. `interpreters` is None where there is but one.
+    the runtime. `object_type` is where every object has its type, the last of what all begin with.
+    `interpreters` is None where there is but one.
     """
 
     version: tuple[int, int, int]
     image: str
     runtime: Offset
     types: Mapping[str, Offset]
+    object_type: Offset
     text: TextLayout
     interpreters: InterpreterLayout | None
     thread: ThreadLayout

@@ -30,6 +30,7 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
         image=image,
         runtime=runtime - base,
         types={name: address - runtime for name, address in types.items()},
+        object_type=values.object_type,
         text=values.text(),
         interpreters=InterpreterSearch(facts, memory).interpreters(thread.head),
         thread=thread,
