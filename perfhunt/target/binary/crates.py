@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
 import re
+
+from perfhunt.target.proc.files import mapped
 
 # Where cargo keeps sources: of registries, of git, those that a project keeps beside its own, and
 # those that the language's library was built with.
@@ -15,6 +16,11 @@ _SOURCE = re.compile(
 )
 
 
+# How the crates are called that another is made of: `parking_lot_core` says that `parking_lot`,
+# which cannot panic, was linked as well.
+_PART = re.compile(r"_(?:core|utils?|impl|sys|common|types)$")
+
+
 def linked_crates(path: str) -> tuple[str, ...]:
     """How the functions of others' crates begin in a program (`tokio::`), in the order of names;
     empty where there are none, or it cannot be read.
@@ -22,11 +28,9 @@ def linked_crates(path: str) -> tuple[str, ...]:
     A crate that cannot panic names no path, and is taken for the application's.
     """
     try:
-        with (
-            open(path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
+        with mapped(path) as content:
             found = {next(filter(None, match.groups())) for match in _SOURCE.finditer(content)}
     except (OSError, ValueError):
         return ()
-    return tuple(sorted(f"{name.decode().replace('-', '_')}::" for name in found))
+    names = {name.decode().replace("-", "_") for name in found}
+    return tuple(sorted(f"{name}::" for name in names | {_PART.sub("", name) for name in names}))
