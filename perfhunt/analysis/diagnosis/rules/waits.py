@@ -185,7 +185,9 @@ def workers(features: Features) -> ClassScore:
     """Every worker thread is taken by waiting; requests queue for one while the CPU has room."""
     handed_over = [c for c in features.contentions if c.handoff and not c.by_tasks]
     scored = [_handed_over(features, handed_over[0])] if handed_over else []
-    if features.helpers is not None and features.helpers.threads >= _LEAST_HELPERS:
+    # A pool that stacks name may have one thread; one that is told by states alone may not.
+    least = _LEAST_HELPERS if features.traits.main_loop else 0
+    if features.helpers is not None and features.helpers.threads >= least:
         scored.append(_helpers_taken(features, features.helpers))
     if scored:
         return max(scored, key=lambda score: score.value)

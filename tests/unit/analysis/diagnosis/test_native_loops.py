@@ -91,6 +91,8 @@ def test_a_pool_whose_threads_are_all_taken_while_requests_wait_is_too_small() -
     bottleneck = classified(with_pool(6.0, (AT_WORK, "sleep"), (AT_WORK, "sleep")))
     assert bottleneck.category == BottleneckClass.WORKERS
     assert "2.0 of 2.0 threads of tokio's blocking pool had work" in bottleneck.evidence[0]
+    alone = classified(with_pool(6.0, (AT_WORK, "sleep")))
+    assert alone.category == BottleneckClass.WORKERS
 
 
 def test_a_pool_that_grows_with_its_requests_or_rests_is_not_too_small() -> None:
