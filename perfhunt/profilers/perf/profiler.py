@@ -201,6 +201,8 @@ class PerfProfiler(Profiler):
         *("native", "go", "node", "jvm", "cpython", "ruby", "php", "dotnet", "pypy"),
     )
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    cost = "4 % of the throughput, of 16 threads of Python (benchmarks/profile.md)"
+    blind = "what waits, and functions of an interpreter that tells perf no names (perf map)"
 
     def version(self) -> str:
         """Its version, `6.1.192`, or ""."""
