@@ -249,7 +249,7 @@ def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < THRESHOLDS.few_samples:
         yield Caution(
             CautionCode.PROFILE_SHORT,
-            f"The profile holds {profile.counted}: enough for large shares only.",
+            f"The profile of this load holds {profile.counted}: enough for large shares only.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped

@@ -17,6 +17,7 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.profilers.native.one_sample import OneSample
 from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
+from perfhunt.target.binary.crates import linked_crates
 from perfhunt.target.proc.threads import WatchedThread, WatchedThreads, queued_longer
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
@@ -26,9 +27,22 @@ _TRIES = 2  # at a thread that moved while it was read
 _FUTEX = "futex:"
 # Where a thread waits for one of several things, or to be told something: all sleep on one address,
 # though no lock is there.
-_CONDITION = re.compile(r"^pthread_cond_|^sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore")
+_CONDITION = re.compile(
+    r"^pthread_cond_|(?:^|_)sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore"
+)
+# What is called for a lock; who sleeps on an address otherwise (std::counting_semaphore, a latch)
+# waits for one of several things, or to be told something, too.
+_LOCK = re.compile(r"mutex|rw_?lock|(?<![a-z])lock", re.IGNORECASE)
+_NEAREST = 12  # frames, inlined ones too, in which a call of those is looked for
+# Who runs the tasks of asynchronous code.
+_TASKS = re.compile(r"(?:tokio::runtime::scheduler|async_executor|smol|glommio|monoio|compio)::")
+_CONSOLE = (
+    " (console-subscriber in the program, built with RUSTFLAGS='--cfg tokio_unstable', tells of"
+    " tokio's locks and semaphores)"
+)
+_TELLS = "console_subscriber::"
 _MUTEX = re.compile(r"^_*pthread_(?:mutex|cond)_")
-_TOP = 12  # frames in which a call of those is looked for
+_TOP = 24  # frames, inlined ones too, in which a call of those is looked for
 # glibc's struct __pthread_mutex_s: the word that is slept on, a count, and who has it.
 _OWNED = struct.Struct("<III")
 
@@ -53,12 +67,14 @@ class NativeLooker:
             os.close(self._memory)
             raise AttachFailed(f"The map of pid {pid} may not be read: {error}") from error
         self._pid, self._waits = pid, ProcessWaits(pid)
+        self._tells = _TELLS in linked_crates(f"/proc/{pid}/exe")
         self._unwinder = Unwinder(self._image, self._read)
         self._running = OneSample()
         self._threads = WatchedThreads(pid, WatchedThread)
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._walked = self._cut = 0
-        self.cpu: Seconds = 0.0  # beside the caller's own thread: none
+        self._loop = ""  # the library whose tasks wait on no thread's stack
+        self.cpu: Seconds = 0.0  # beside the caller's own thread: of who tells of inlined calls
         self.seen = self.unmatched = 0
 
     @property
@@ -69,10 +85,18 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
+        if self._loop and not self._tells:
+            missing.append(
+                f"what tasks of {self._loop} wait for, which are on no thread's stack"
+                + (_CONSOLE if self._loop == "tokio" else "")
+            )
+        if refused := self._image.files.refused:
+            missing.append(f"calls that were inlined ({refused})")
         return "; ".join(missing)
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
+        self._image.files.close()
         if self._memory >= 0:
             os.close(self._memory)
         self._memory = -1
@@ -90,6 +114,7 @@ class NativeLooker:
             self._look_at(thread, samples, at_work)
         for sample in self._at_work(at_work):
             samples[sample.tid] = sample
+        self.cpu = self._image.files.cpu
         return list(self._with_holders(samples, living))
 
     def _read(self, address: int, size: Bytes) -> bytes:
@@ -128,7 +153,7 @@ class NativeLooker:
             return None
         stack = self._stack(Registers(code, stack_at, {}), raw)
         on = wait.on
-        if on.startswith(_FUTEX) and any(_CONDITION.search(f.function) for f in stack[-_TOP:]):
+        if on.startswith(_FUTEX) and _is_condition(stack):
             on = f"{_FUTEX}{stack_at:#x}"  # As with locks that give each waiter its own.
         thread.ran = before
         thread.sample = self._sample(thread, stack, Wait(wait.state, on), still=True)
@@ -159,7 +184,10 @@ class NativeLooker:
         if key not in self._stacks:
             if len(self._stacks) > _MOST_STACKS:
                 self._stacks.clear()
-            self._stacks[key] = tuple(self._image.frame(address) for address in reversed(key))
+            calls = (self._image.calls(address) for address in reversed(key))
+            stack = self._stacks[key] = tuple(frame for each in calls for frame in each)
+            looping = next((f for f in stack if _TASKS.match(f.function)), None)
+            self._loop = looping.function.partition("::")[0] if looping else self._loop
         return self._stacks[key]
 
     def _sample(
@@ -188,6 +216,12 @@ class NativeLooker:
                     holds.setdefault(living[owner].tid, set()).add(waiting)
         for tid, sample in samples.items():
             yield replace(sample, holds=frozenset(holds[tid])) if tid in holds else sample
+
+
+def _is_condition(stack: Stack) -> bool:
+    return any(_CONDITION.search(frame.function) for frame in stack[-_TOP:]) or not any(
+        _LOCK.search(frame.function) for frame in stack[-_NEAREST:]
+    )
 
 
 def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:

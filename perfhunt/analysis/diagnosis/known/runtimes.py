@@ -58,7 +58,9 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
     ),
     "jvm": RuntimeTraits(),
     "dotnet": RuntimeTraits(),
-    "native": RuntimeTraits(loop=True, parks=True, collector=False),
+    "native": RuntimeTraits(
+        loop=True, helpers="tokio's blocking pool", parks=True, collector=False
+    ),
     "php": RuntimeTraits(one_core="PHP code of one process runs on one thread"),
     "go": RuntimeTraits(),
 }
