@@ -11,7 +11,7 @@ from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Profile, Stack
-from perfhunt.model.profiles.readers.foreign import only_value, profile_of
+from perfhunt.model.profiles.readers.foreign import kind_of, only_value, profile_of
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
@@ -152,7 +152,8 @@ def frame_of(symbol: str, image: str) -> Frame:
         line, file = int(v8["line"]), v8["file"].removeprefix("file://")
         return Frame(v8["function"] or f"(anonymous:{line})", file, line, FrameKind.JS)
     of_user = image in _USER_IMAGES or image.startswith("[JIT") or not image.startswith("[")
-    return Frame(symbol, image, kind=FrameKind.NATIVE if of_user else FrameKind.KERNEL)
+    kind = kind_of(image, FrameKind.NATIVE) if of_user else FrameKind.KERNEL
+    return Frame(symbol, image, kind=kind)
 
 
 def _sample(frames: list[Frame]) -> PerfSample:
