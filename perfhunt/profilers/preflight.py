@@ -20,6 +20,7 @@ from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import choose
 from perfhunt.profilers.profiler import Profiler
+from perfhunt.profilers.state_sampler import Pace
 from perfhunt.profilers.table import PROFILERS, looker_maker
 from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
@@ -120,7 +121,8 @@ def _plan(target: TargetProcess) -> Check:
     plan = choose(target)
     said = "; ".join(plan.reasons) or f"no profiler is for {target.runtime or 'this runtime'}"
     looks = "all threads are looked at" if plan.looks else "waiting threads: by their states alone"
-    return ok("what is used", f"{said}; {looks}")
+    states = f"thread states are read for {Pace().cost:.0%} of a core at most, and name no function"
+    return ok("what is used", f"{said}; {looks}; {states}")
 
 
 def _limits(target: TargetProcess | None, question: Question | None) -> Iterator[Check]:
@@ -166,7 +168,8 @@ def _looks(target: TargetProcess) -> Iterator[Check]:
     kind = "goroutines" if target.runtime == "go" else "tasks"
     seen = f"{' and '.join([*threads, f'{tasks} {kind}'])} of pid {pid}"
     read_how = f"the stacks of {seen} were read {looker.how}"
-    blind = f"; not seen: {looker.unseen}" if looker.unseen else ""
+    blind = f"; they cost {looker.cost_limit:.0%} of a core at most"
+    blind += f"; not seen: {looker.unseen}" if looker.unseen else ""
     if why:
         yield warn(name, f"{why}; {read_how}{blind}", "Threads are seen all the same.")
     else:

@@ -239,6 +239,15 @@ def test_a_line_that_ends_while_it_is_used_is_told_and_never_read_again() -> Non
                 ask()
 
 
+@pytest.mark.beside
+def test_a_failure_of_the_half_that_looks_is_told_and_ends_it() -> None:
+    with FarHost(["env", f"PATH={Path(sys.executable).parent}"]) as far:
+        with pytest.raises(AttachFailed, match=r"ended: AssertionError"):
+            far.end("never opened")
+        with pytest.raises(AttachFailed, match=r"ended: AssertionError"):
+            far.dead()
+
+
 # A python3 of its own, which says what it is told to in place of the half that looks.
 LIAR = """\
 import os, sys

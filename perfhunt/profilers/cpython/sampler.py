@@ -93,6 +93,8 @@ class CpythonSampler(Profiler):
     help = "Python stacks from a process's memory, where py-spy does not see all of them"
     runtimes: tuple[str, ...] = ("cpython",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    cost = f"at most {CpythonLooker.cost_limit:.0%} of a core"
+    blind = "native code, and what ran and ended between two looks"
     at_once = 8  # as of py-spy
 
     def available(self, pids: Sequence[int] = ()) -> str:

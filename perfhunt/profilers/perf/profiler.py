@@ -216,7 +216,7 @@ class PerfProfiler(Profiler):
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
     # Measured with two busy threads, 99 samples a second of each.
     cost = "a tenth of a core, twice that where it copies stacks"
-    blind = "threads that wait, which looks see"
+    blind = "threads that wait, and functions of an interpreter that tells perf no names"
 
     def version(self) -> str:
         """Its version, `6.1.192`, or ""."""

@@ -150,6 +150,8 @@ class PySpyProfiler(Profiler):
     help = "Python stacks of a live process, without stopping it"
     runtimes: tuple[str, ...] = ("cpython",)
     modes: tuple[ProfileMode, ...] = tuple(_OPTIONS)
+    cost = "1 % of the throughput, of 16 threads with the looks beside it (benchmarks/profile.md)"
+    blind = "native code, and in a container which threads are idle"
     at_once = 8  # the rest of many like workers tells nothing new
 
     def __init__(self, several_interpreters: Callable[[int], str] = lambda _: "") -> None:

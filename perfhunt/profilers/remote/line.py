@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.text.escaping import visible
@@ -54,14 +54,14 @@ class _NoSuchPython(AttachFailed):
     """A name that no Python which would do has there."""
 
 
-def line_to(prefix: Sequence[str]) -> Line:
+def line_to(prefix: Sequence[str]) -> FarLine:
     """A line to the first Python there that is new enough, with its program sent. Raises
     AttachFailed, with the way out.
     """
     failed: _NoSuchPython | None = None
     for name in PYTHONS:
         try:
-            return Line(prefix, name)
+            return FarLine(prefix, name)
         except _NoSuchPython as error:
             # What the usual name comes to is told; the others are tried because of it.
             failed = failed or error
@@ -69,7 +69,7 @@ def line_to(prefix: Sequence[str]) -> Line:
     raise failed
 
 
-class Line:
+class FarLine:
     """Bytes to and from `prefix PYTHON`. Every method raises AttachFailed when they do not come
     through; `allow` begins a question that is to be answered within some seconds, and the more that
     comes or goes, the more.
@@ -97,11 +97,10 @@ class Line:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._to, False)
-        try:
+        with ExitStack() as failed:
+            failed.callback(self.close)
             self._begin()
-        except BaseException:
-            self.close()
-            raise
+            failed.pop_all()
 
     def close(self) -> None:
         """Nobody asks there any more, so that it ends. Idempotent."""

@@ -48,8 +48,9 @@ sys.path.insert(0, "/proc/self/fd/%d" % _held)
 from perfhunt.profilers.remote.far import main
 try:
     main(0, _told)
-finally:
-    os._exit(0)
+except BaseException as _failed:
+    os.write(2, ("%s: %s\\n" % (type(_failed).__name__, _failed)).encode(errors="replace"))
+os._exit(0)
 """
 
 
