@@ -1,6 +1,6 @@
 """Profiles as other tools wrote them (directories of the machine renamed, nothing else), against
-sums made with awk and json, or by the tools themselves. Those of phpspy and dotnet-trace are written
-by hand, after their documentation and examples.
+sums made with awk and json, or by the tools themselves. Those of phpspy and dotnet-trace are
+written by hand, after their documentation and examples.
 """
 
 from __future__ import annotations
