@@ -73,7 +73,7 @@ def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
     require_one_target(request.command, request.pid, request.port)
     if request.command:
-        with launched(request.command, "") as service:
+        with launched(request.command, "", loaded=False) as service:
             return _profiled(request, service.target, service.started)
     named = one_service("profile", request.pid, request.port)
     if request.exec_prefix:

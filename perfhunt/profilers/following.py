@@ -91,8 +91,7 @@ class FollowingCapture:
         self._watcher.join()
         profiles, recorded = self._recorded()
         if not profiles:
-            nobody = AttachFailed("no process of the target did any work", _DOCTOR)
-            raise next(iter(self._failures), nobody)
+            raise next(iter(self._failures), self._nobody())
         whole = profiles[0]
         for other in profiles[1:]:
             whole = whole.merged(other)
@@ -108,6 +107,16 @@ class FollowingCapture:
         if whole.ticks is not None:
             whole = replace(whole, ticks=max(1, round(whole.ticks * share)))
         return replace(whole, notes=(*whole.notes, *_messages(self._failures)))
+
+    def _nobody(self) -> AttachFailed:
+        """Why nothing was recorded where nothing failed."""
+        if self._alive and not self._parts:
+            return AttachFailed(
+                f"a recording takes {_SHORTEST:g} s or more, and there were"
+                f" {self._end - self._began:.1f} s",
+                'Hold longer: [ramp] hold = "60s".',
+            )
+        return AttachFailed("no process of the target did any work", _DOCTOR)
 
     def losses(self) -> tuple[Loss, ...]:
         """What share of the workers' time was not recorded, once `wait` has returned."""

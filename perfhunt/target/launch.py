@@ -21,6 +21,8 @@ from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import KeptCommand, inherited, run, spawn
 from perfhunt.target.proc.files import tail as end_of_file
+from perfhunt.target.proc.sockets import held_listening
+from perfhunt.target.proc.tree import descendants
 
 # Generous: only a command that will never listen waits so long.
 READY_WITHIN: Seconds = 30.0
@@ -208,19 +210,34 @@ def await_ready(
         if code is not None:
             raise UsageError(
                 f"{service.command.name} ended with exit code {code} before it listened",
-                tail(service.log),
+                f"{_left_behind(service)}{tail(service.log)}",
             )
         if ready(service, within - passed):
             return time.monotonic() - began
         time.sleep(_POLL)
     hint = (
         f"The command must listen on $PORT (here {service.port}): put $PORT or {{port}} in it."
-        f" {tail(service.log)}"
+        f"{_elsewhere(service)} {tail(service.log)}"
     )
     raise UsageError(
         f"{service.command.name} did not listen on port {service.port} within {within:.0f} s",
         hint.strip(),
     )
+
+
+def _left_behind(service: Launched) -> str:
+    """That a command ended and what it started goes on, as a sentence; "" where nothing does."""
+    ended = service.process.ended
+    if ended is None or not ended.left:
+        return ""
+    return "What it started goes on: give a command that stays in the foreground. "
+
+
+def _elsewhere(service: Launched) -> str:
+    """Where it listens instead, as a sentence; "" where that is nowhere, or is not told."""
+    held = [row for pid in descendants([service.pid]) for row in held_listening(pid)]
+    ports = ", ".join(map(str, sorted({row.local_port for row in held})))
+    return f" It listens on port {ports} instead." if ports else ""
 
 
 def check_alive(service: Launched) -> None:

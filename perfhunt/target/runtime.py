@@ -7,14 +7,12 @@ files are seen.
 
 from __future__ import annotations
 
-import mmap
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.target.proc.files import link, text
+from perfhunt.target.proc.files import link, mapped, text
 
 _PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?\d?[a-z]*(?:\.so[\d.]*)?")
 _INTERPRETER = re.compile(r"python[\d.]*[a-z]*(?:-dbg)?")  # as distributions name the program
@@ -169,23 +167,13 @@ def _mapped_files(pid: int) -> tuple[str, ...]:
     )
 
 
-@contextmanager
-def _content(path: str) -> Iterator[mmap.mmap]:
-    """The bytes of a file, mapped. Raises OSError, or ValueError for an empty file."""
-    with (
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        yield content
-
-
 def _search(pid: int, path: str, pattern: bytes) -> str:
     """The first group of a pattern in a file of the process's own root, as text; "" when absent or
     unreadable.
     """
     whole = f"/proc/{pid}/exe" if path == _program(pid) else f"/proc/{pid}/root{path}"
     try:
-        with _content(whole) as content:
+        with mapped(whole) as content:
             match = re.search(pattern, content)
             return match[1].decode("ascii", "replace") if match else ""
     except (OSError, ValueError):
@@ -239,7 +227,7 @@ def _go_version(exe: str) -> str:
     inline since Go 1.18.
     """
     try:
-        with _content(exe) as content:
+        with mapped(exe) as content:
             at = content.find(_GO_MAGIC)
             if at < 0:
                 return ""

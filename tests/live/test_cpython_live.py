@@ -43,7 +43,7 @@ def functions(sample: ThreadSample) -> list[str]:
 
 @pytest.mark.parametrize("version", OTHERS_LONG)
 def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
-    roles = ("spin", "lock", "sleep", "receive", "epoll")
+    roles = ("spin", "lock", "lock", "sleep", "receive", "epoll")
     with running("threads.py", *roles, program=needed(version)) as target:
         role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
         instants = InstantsCapture([target.pid], 1.5, make=cpython_looker).wait()
@@ -63,6 +63,9 @@ def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
             assert role in functions(thread)
         elif role == "spin":
             assert thread.stack[-1].function == "spin" and not thread.still
+    # Those who wait for one lock wait on one address, also where each has a semaphore of its own.
+    locks = {t.wait_on for i in instants for t in i.threads if role_of.get(t.tid) == "lock"}
+    assert len(locks) == 1
 
 
 @pytest.mark.skipif(bool(unusable()), reason=unusable())

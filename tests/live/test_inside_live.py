@@ -101,14 +101,19 @@ def test_scalene_is_not_believed_where_other_threads_do_the_work(short: Path) ->
     assert "other threads than the main" in sight.missing
 
 
-def test_pyinstrument_tells_what_a_task_does_from_what_it_awaits(short: Path) -> None:
-    sight = seen(PyinstrumentProfiler(short), leaky("tasks"), short / "log")
+@pytest.mark.parametrize("kind", ["tasks", "uvloop"])
+def test_pyinstrument_tells_what_a_task_does_from_what_it_awaits(short: Path, kind: str) -> None:
+    if kind == "uvloop":  # a loop without Python frames
+        pytest.importorskip("uvloop")
+    sight = seen(PyinstrumentProfiler(short), leaky(kind), short / "log")
     assert sight.request is not None
     assert sight.request.function == "handle"
     assert sight.request.n >= 5
     (paused,) = of(sight.lines, "pause")
     assert (paused.awaiting or 0.0) >= 0.9 * PAUSE
     assert (paused.running or 0.0) < 0.2 * PAUSE
+    # Not what runs when it goes on: `spin` awaits nothing.
+    assert not any(line.awaiting for line in of(sight.lines, "spin"))
     assert sum(line.running or 0.0 for line in of(sight.lines, "spin")) > 0
     assert sight.request.seconds >= PAUSE
 

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from perfhunt.errors import UsageError
+from perfhunt.jobs.launched.service import launched
 from perfhunt.target.launch import free_port
 from tests.live.running import until
 
@@ -97,6 +99,51 @@ def test_a_profile_finds_the_port_of_a_command_that_names_none(tmp_path: Path) -
     done = perfhunt(tmp_path, "profile", "--seconds", "4", *leaky(port=str(free_port())))
     assert done.returncode == 0, done.stderr
     assert not psutil.pid_exists(stored(tmp_path)["target"]["root"])
+
+
+TWO = """
+import os, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+class Page(BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_response(200)
+        self.end_headers()
+other = HTTPServer(("127.0.0.1", 0), Page)
+Thread(target=other.serve_forever, daemon=True).start()
+told = int(os.environ["PORT"]) if sys.argv[1] == "told" else 0
+HTTPServer(("127.0.0.1", told), Page).serve_forever()
+"""
+
+
+@pytest.mark.beside
+def test_load_goes_to_the_port_that_was_told_and_not_to_that_of_the_metrics() -> None:
+    with launched((sys.executable, "-c", TWO, "told"), "") as service:
+        told = next(at for at in service.target.listeners if f":{at.port}" in service.url)
+        environment = Path(f"/proc/{service.pid}/environ").read_bytes().split(b"\0")
+        assert f"PORT={told.port}".encode() in environment
+        assert len(service.target.listeners) == 2
+
+
+@pytest.mark.beside
+def test_of_two_ports_that_nobody_named_none_is_taken_for_the_service() -> None:
+    with (
+        pytest.raises(UsageError, match="more than one of them answers plain HTTP") as refused,
+        launched((sys.executable, "-c", TWO, "own"), ""),
+    ):
+        pass
+    assert "--url http://127.0.0.1:" in refused.value.hint
+
+
+@pytest.mark.beside
+def test_a_daemon_is_told_apart_from_a_command_that_failed() -> None:
+    leaves = "sleep 60 & exit 0"
+    with (
+        pytest.raises(UsageError, match="ended with exit code 0 before it listened") as refused,
+        launched(("sh", "-c", leaves), ""),
+    ):
+        pass
+    assert "stays in the foreground" in refused.value.hint
 
 
 @pytest.mark.long

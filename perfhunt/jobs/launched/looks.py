@@ -4,6 +4,7 @@ inside. Which of them, and what is kept of them.
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,11 @@ _WAITS = frozenset(
     }
 )
 _MEMORY = frozenset({_C.MEMORY, _C.LEAK})
+# What is advised of a service that runs already, with the options behind it.
+_OF_A_PID = re.compile(
+    r"(?:restart the service, )?((?:then: )?perfhunt (?:investigate|verify)) --pid (?:NEW_)?PID"
+    r"((?: --[a-z-]+(?: [0-9]\w*)?)*)"
+)
 _GROWS = (CautionCode.GROWTH, CautionCode.DRIFT)
 
 
@@ -94,8 +100,9 @@ class Launch:
         if AUTO in self.tools:
             lab.notify(Noted(_why_these(best)))
             names += [tool for tool in best if tool not in names]
+        seen = replace(seen, next_step=self._next_step(seen.next_step, best))
         if not names:
-            return (), replace(seen, next_step=self._next_step(seen.next_step, best))
+            return (), seen
         self.service.close()
         with ExitStack() as held:
             places = {}
@@ -130,13 +137,20 @@ class Launch:
                 write_atomic(home / self.service.log.name, regular_bytes(self.service.log))
 
     def _next_step(self, step: str, best: Mapping[InsideTool, str]) -> str:
+        """The step with commands that start the service: its pid is of a life that has ended."""
+        kept = command(self.words)
+        shown = "COMMAND" if HIDDEN in "".join(kept) else shlex.join(kept)
+        step = advice_of_launched(step, shown)
         if self.tools or not best:
             return step
         options = " ".join(f"--with {tool}" for tool in best)
-        kept = command(self.words)
-        shown = "COMMAND" if HIDDEN in "".join(kept) else shlex.join(kept)
         told = " and ".join(best.values())
         return f"{step} To see {told}: perfhunt investigate {options} -- {shown}"
+
+
+def advice_of_launched(advice: str, shown: str) -> str:
+    """Advice with commands that start the service, `shown`, instead of its pid."""
+    return _OF_A_PID.sub(lambda of: f"{of[1]}{of[2]} -- {shown}", advice)
 
 
 def _why_these(best: Mapping[InsideTool, str]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from perfhunt.target.watcher import Watcher
 
 MARKS = ("$PORT", "${PORT}", "{port}")
 _CONNECTS: Seconds = 0.5
+# Who listens where it likes may listen twice, and the port of its metrics is often open first.
+_ANOTHER: Seconds = 1.0
 _LARGEST_LOG: Bytes = 8 << 20  # begun anew beyond it: its end is what explains an end
 _LOG_EVERY: Seconds = 1.0
 _LOG = "service.log"
@@ -139,6 +142,8 @@ class LaunchedService:
         self._log.start()
         self._monitor: ResourceMonitor | None = None
         self._took: Seconds = 0.0
+        # The ports of one that listens where it likes, and since when they are these.
+        self._ports: tuple[frozenset[int], Seconds] = frozenset(), 0.0
         self._target: TargetProcess | None = None
 
     @property
@@ -163,25 +168,25 @@ class LaunchedService:
     def pid(self) -> int:
         return self._service.pid
 
-    def ready(self, stop: Callable[[], str] = lambda: "") -> None:
+    def ready(self, stop: Callable[[], str] = lambda: "", *, loaded: bool = True) -> None:
         """Wait until it takes requests. Raises UsageError, with the end of its log, when it ends
-        before, or listens nowhere in time; Stopped.
+        before, or listens nowhere in time; also where it is `loaded` and several of its ports
+        may be meant; Stopped.
         """
         self._took = launching.await_ready(self._service, stop=stop, ready=self._is_up)
-        url = self._place.url
+        selector, url = ProcessSelector(pid=self._service.pid), self._place.url
         try:
-            selector = ProcessSelector(pid=self._service.pid)
+            if not url:
+                found = find_target(selector)
+                url = self._told_url(found) or ("" if loaded else local_url(found))
             self._target, url = locate(selector, url)
         except TargetNotFound as error:
+            raise UsageError(f"the command answers, and {error.message}", error.hint) from error
+        if not any(is_aimed_at(listener, url) for listener in self._target.listeners):
             raise UsageError(
-                f"the command answers, and {error.message}",
-                "Start the service itself, in the foreground: what leaves its parent is not found.",
-            ) from error
-        aimed = any(is_aimed_at(listener, url) for listener in self._target.listeners)
-        if not aimed:
-            raise UsageError(
-                f"{url} is answered by another process than the command",
-                f"The command must listen there, or on $PORT. {launching.tail(self.log)}".strip(),
+                f"{url} is answered by another process than the command, or one that left it",
+                "The command must listen there itself, or on $PORT, and stay in the foreground."
+                f" {launching.tail(self.log)}".strip(),
             )
         self._place = replace(self._place, url=url)
 
@@ -194,13 +199,25 @@ class LaunchedService:
 
     def _is_up(self, service: Launched, patience: Seconds) -> bool:
         """Whether it takes requests where load goes, or at whatever it listens on."""
-        url = self._place.url
-        if not url:
-            try:
-                url = local_url(find_target(ProcessSelector(pid=service.pid)))
-            except TargetNotFound:
-                return False
-        return answers_at(url, patience)
+        if self._place.url:
+            return answers_at(self._place.url, patience)
+        try:
+            target = find_target(ProcessSelector(pid=service.pid))
+        except TargetNotFound:
+            return False
+        told, ports = self._told_url(target), frozenset(at.port for at in target.listeners)
+        now = time.monotonic()
+        if ports != self._ports[0]:
+            self._ports = ports, now
+        is_all = bool(told) or now - self._ports[1] >= _ANOTHER
+        return is_all and answers_at(told or local_url(target), patience)
+
+    def _told_url(self, target: TargetProcess) -> str:
+        """Where it listens on the port that it was told, whatever else it listens on; "" where it
+        does not.
+        """
+        port = self._place.port
+        return local_url(target, port) if any(at.port == port for at in target.listeners) else ""
 
     def resources(self) -> Resources | None:
         """What it used since the last call. Raises TargetDied when it ended."""
@@ -235,17 +252,17 @@ class LaunchedService:
 
 @contextmanager
 def launched(
-    words: tuple[str, ...], url: str, stop: Callable[[], str] = lambda: ""
+    words: tuple[str, ...], url: str, stop: Callable[[], str] = lambda: "", *, loaded: bool = True
 ) -> Iterator[LaunchedService]:
-    """The service that a command starts, ready, for as long as the block lasts. Raises UsageError,
-    Stopped.
+    """The service that a command starts, ready, for as long as the block lasts: to be looked at, or
+    to be `loaded`. Raises UsageError, Stopped.
     """
     place = place_of(words, url)
     with TemporaryDirectory(prefix="perfhunt-launched-") as directory:
         command = ServiceCommand(name=words[0], words=words, directory=Path.cwd())
         service = LaunchedService(command, place, Path(directory) / _LOG)
         try:
-            service.ready(stop)
+            service.ready(stop, loaded=loaded)
             yield service
         finally:
             service.close()

@@ -17,7 +17,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
+from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet, with_lock
 from perfhunt.profilers.cpython.chains import AwaitChain
 from perfhunt.profilers.cpython.greenlets import Greenlets, Readiness, is_hub
 from perfhunt.profilers.cpython.objects import Objects
@@ -104,6 +104,7 @@ class CpythonLooker:
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
         self._pid, self._runtime = pid, objects.runtime
+        self._parked = objects.layout.parked
         self._numbered = objects.layout.version >= _NUMBERED
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._greenlets = Greenlets(objects, self._stacks)
@@ -176,7 +177,9 @@ class CpythonLooker:
             if stood := watched.stood(before):
                 yield stood
             else:
-                wait = self._waits.wait(watched.tid, watched.call())
+                line = watched.call()
+                wait = self._waits.wait(watched.tid, line)
+                wait = with_lock(wait, line, self._memory, self._parked)
                 moved.append(_Moved(watched, python.get(own, ()), before, wait))
         stacks = iter(self._stacks.stacks([thread for each in moved for thread in each.threads]))
         for each in moved:

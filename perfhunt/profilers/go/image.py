@@ -8,14 +8,13 @@ Every Go program carries the table that its own tracebacks are made from (pclnta
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes
-from perfhunt.target.proc.files import link, text
+from perfhunt.target.proc.files import link, mapped, text
 from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory
 
 # The head of pclntab: a magic number, two zeros, instructions of one byte (those of amd64),
@@ -93,8 +92,7 @@ class GoImage:
         self._memory = memory
         self._parts = _parts(memory.pid)
         try:
-            with open(f"/proc/{memory.pid}/exe", "rb") as file:
-                self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._content = mapped(f"/proc/{memory.pid}/exe")
         except (OSError, ValueError) as error:
             raise AttachFailed(
                 f"The program of pid {memory.pid} may not be read: {error}", HINT

@@ -131,7 +131,7 @@ class DumpReader:
             if quote and (number := _NUMBER.search(rest)) is not None:
                 known = bodies.get(body) or self._bodies.get(body) or self._body(body, above + 1)
                 bodies[body] = known
-                own = int(number[1] or number[2], 0)
+                own = int(number[1] or number[2], 16 if (number[1] or "")[:2] == "0x" else 10)
                 threads.append(replace(known, nid=own, name=name.removeprefix('"')))
             above += part.count("\n") + 1
         self._bodies = bodies

@@ -40,12 +40,20 @@ def messages(
         body = bytearray()
         for kind, flags, payload in _frames(link, goes_on):
             if kind == _DATA:
-                body += payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+                body += unpadded(flags, payload)
                 yield from _whole(body)
             elif kind in (_SETTINGS, _PING) and not flags & _ACK:
                 link.sendall(_frame(kind, _ACK, 0, payload if kind == _PING else b""))
             if kind in (_RESET, _GOAWAY) or (kind in (_DATA, _HEADERS) and flags & _END_STREAM):
                 raise OSError(f"the stream of {path} ended")
+
+
+def unpadded(flags: int, payload: bytes) -> bytes:
+    """What a frame of data carries: without the padding, whose length comes first where there is
+    any.
+    """
+    length = payload[:1] if flags & _PADDED else b""
+    return payload[len(length) : len(payload) - sum(length)]
 
 
 def _begun(path: str, authority: str, request: bytes) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
 import re
+
+from perfhunt.target.proc.files import mapped
 
 # Where cargo keeps sources: of registries, of git, those that a project keeps beside its own, and
 # those that the language's library was built with.
@@ -27,10 +28,7 @@ def linked_crates(path: str) -> tuple[str, ...]:
     A crate that cannot panic names no path, and is taken for the application's.
     """
     try:
-        with (
-            open(path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
+        with mapped(path) as content:
             found = {next(filter(None, match.groups())) for match in _SOURCE.finditer(content)}
     except (OSError, ValueError):
         return ()

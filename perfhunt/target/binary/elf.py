@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from perfhunt.model.units import Bytes
 from perfhunt.target.binary.names import spelled
+from perfhunt.target.proc.files import mapped
 
 X86_64 = 62  # EM_X86_64
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -35,6 +36,7 @@ _SYMBOL = np.dtype(
 _LONGEST_NAME: Bytes = 4096  # of a symbol: generic code has names of kilobytes
 _BUILD_ID = struct.Struct("<III")  # the head of a note: lengths of name and content, and its kind
 _DEBUG = "/usr/lib/debug"  # where distributions put what they strip
+_ADDRESSES = 1 << 63  # and beyond only the kernel's, on every machine of 64 bits
 _MOST_PARTS = 4096  # sections or segments; those of a large program are a hundred
 
 
@@ -64,11 +66,10 @@ class Elf:
         where files are looked for that hold what was stripped, and `place` the file's own name
         below it.
         """
-        with open(path, "rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = mapped(path)
         try:
             self._read_header()
-        except struct.error as error:
+        except (struct.error, OverflowError) as error:
             raise ValueError(f"{path} is cut short") from error
         self.path, self._root, self._place = path, root, place
         self._known: dict[int, CompiledFunction | None] = {}
@@ -93,7 +94,7 @@ class Elf:
         ]
         self.sections: dict[str, Section] = {}
         for row in heads:
-            if row[1] != _NOBITS and names < len(heads):
+            if row[1] != _NOBITS and names < len(heads) and row[3] < _ADDRESSES:
                 name = self._text(heads[names][4] + row[0], _LONGEST_NAME)
                 self.sections.setdefault(name, Section(row[3], row[4], row[5]))
 

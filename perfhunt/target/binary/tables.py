@@ -20,7 +20,10 @@ _PAIRS = 12  # bytes in front of them
 _WORD = struct.Struct("<Q")
 _ENTRY = struct.Struct("<II")  # length, and the way back to the common entry
 _CALLS_OTHERS: Bytes = 64  # of a function; shorter ones are mostly stubs, or call nothing
-_MOST_STEPS = 4096  # instructions of one entry
+_MOST_STEPS = 4096  # instructions of one entry, or of one expression
+_MOST_BITS = 64  # of a number
+# What a table that is cut short, or is none, ends in.
+_BROKEN = (struct.error, LookupError, ValueError, OverflowError)
 _SIGNED = {0x9: ("<h", 2), 0xA: ("<h", 2), 0xB: ("<i", 4), 0xC: ("<q", 8)}
 _PLAIN = {0x0: ("<Q", 8), 0x2: ("<H", 2), 0x3: ("<I", 4), 0x4: ("<Q", 8), **_SIGNED}
 _FROM_HERE = 0x10  # DW_EH_PE_pcrel
@@ -60,7 +63,7 @@ class UnwindTables:
         self._frames, self._rows = elf.part(".eh_frame"), dict[int, UnwindRow | None]()
         self._begins = self._entries = np.zeros(0, np.int64)
         header = elf.part(".eh_frame_hdr")
-        if header[:4] != _SORTED or not self._frames:
+        if header[:4] != _SORTED or len(header) < _PAIRS or not self._frames:
             return
         base = elf.sections[".eh_frame_hdr"].address
         count = min(struct.unpack_from("<I", header, 8)[0], (len(header) - _PAIRS) // 8)
@@ -73,7 +76,7 @@ class UnwindTables:
         if address not in self._rows:
             try:
                 self._rows[address] = self._read(address)
-            except (struct.error, IndexError, ValueError):
+            except _BROKEN:
                 self._rows[address] = None
         return self._rows[address]
 
@@ -91,7 +94,7 @@ class UnwindTables:
         """(begin, end) of the function that holds an address; zeros when that is not told."""
         try:
             _, begin, length, _ = self._entry(address)
-        except (struct.error, IndexError, ValueError):
+        except _BROKEN:
             return 0, 0
         return (begin, begin + length) if address < begin + length else (0, 0)
 
@@ -150,7 +153,7 @@ class UnwindTables:
 
 
 class _TableReader:
-    """Reads numbers of the kinds that DWARF has. Raises struct.error or IndexError at the end."""
+    """Reads numbers of the kinds that DWARF has. Raises what is in _BROKEN at the end."""
 
     def __init__(self, raw: bytes, at: int = 0) -> None:
         self.raw, self.at = raw, at
@@ -164,19 +167,24 @@ class _TableReader:
         return int(struct.unpack_from(form, self.raw, self.at - size)[0])
 
     def unsigned(self) -> int:
-        value = shift = 0
-        while (byte := self.byte()) & 0x80:
-            value |= (byte & 0x7F) << shift
-            shift += 7
-        return value | byte << shift
+        return self._variable()[0]
 
     def signed(self) -> int:
-        value = shift = 0
-        while (byte := self.byte()) & 0x80:
-            value |= (byte & 0x7F) << shift
-            shift += 7
-        value |= (byte & 0x7F) << shift
-        return value - (1 << shift + 7) if byte & 0x40 else value
+        value, bits = self._variable()
+        return value - (1 << bits) if value >> bits - 1 else value
+
+    def _variable(self) -> tuple[int, int]:
+        """(a number of seven bits a byte, how many bits it was written in): LEB128, DWARF 5, 7.6.
+        Raises ValueError for one of more bits than any has.
+        """
+        value = bits = 0
+        while bits < _MOST_BITS:
+            byte = self.byte()
+            value |= (byte & 0x7F) << bits
+            bits += 7
+            if byte < 0x80:
+                return value, bits
+        raise ValueError("a number without an end")
 
     def string(self) -> str:
         end = self.raw.index(b"\0", self.at)
@@ -298,11 +306,13 @@ def evaluated(
     """What an expression of a table gives; None where it needs what is not known. DWARF 5, 2.5."""
     reader, stack = _TableReader(expression), list[int]()
     try:
-        while reader.at < len(expression):
+        for _ in range(_MOST_STEPS):
+            if reader.at >= len(expression):
+                return stack[-1]
             _step(reader.byte(), reader, stack, registers, word)
-        return stack[-1]
-    except (KeyError, IndexError, struct.error):
-        return None
+    except _BROKEN:
+        pass
+    return None
 
 
 def _step(

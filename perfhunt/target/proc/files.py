@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import select
+import stat
 import time
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +39,19 @@ def tail(path: str | os.PathLike[str], most: Bytes) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return os.pread(fd, most, max(0, os.fstat(fd).st_size - most))
+    finally:
+        os.close(fd)
+
+
+def mapped(path: str) -> mmap.mmap:
+    """The bytes of a file, mapped, for whoever closes it. Raises OSError, also for what is no file
+    (a pipe is not waited for), and ValueError for an empty one.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a file", path)
+        return mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
     finally:
         os.close(fd)
 

@@ -1,11 +1,12 @@
 """A service with a planted hot line, leak and wait: `leaky.py KIND PORT [TURNS]`.
 
-KIND is `serial` (one thread), `threads` (one a request) or `tasks` (asyncio). `spin` uses the CPU
-for so many turns, `keep` keeps 100 kB of each request for ever, `remember` the same four values
-again and again, and of tasks `pause` awaits 20 ms.
+KIND is `serial` (one thread), `threads` (one a request), `tasks` (asyncio) or `uvloop`. `spin`
+uses the CPU for so many turns, `keep` keeps 100 kB of each request for ever, `remember` the same
+four values again and again, and of tasks `pause` awaits 20 ms.
 """
 
 import asyncio
+import importlib
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
@@ -52,9 +53,8 @@ class Handler(BaseHTTPRequestHandler):
 
 async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
-    answer = work()
     await pause()
-    writer.write(answer)
+    writer.write(work())
     await writer.drain()
     writer.close()
 
@@ -67,7 +67,9 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     kind, port = sys.argv[1], int(sys.argv[2])
     print("the words of the log", flush=True)
-    if kind == "tasks":
+    if kind == "uvloop":
+        asyncio.set_event_loop_policy(importlib.import_module("uvloop").EventLoopPolicy())
+    if kind in ("tasks", "uvloop"):
         asyncio.run(serve(port))
     else:
         servers = {"serial": HTTPServer, "threads": ThreadingHTTPServer}

@@ -6,7 +6,21 @@ from __future__ import annotations
 
 import gzip
 
+from tests.property.hostile.programs import program
+
 _CALL = b'"callFrame":{"functionName":"f","url":"","lineNumber":1}'
+
+_PROGRAM = program()
+_HEADER = _PROGRAM.index(b"\x01\x1b\x03\x3b")
+_STEPS = _PROGRAM.index(b"\x41\x0e\x10")
+_SECTIONS = len(_PROGRAM) - 7 * 64
+_HUGE = b"\xff" * 8
+
+
+def _with(at: int, raw: bytes) -> bytes:
+    """The program with some bytes written over."""
+    return _PROGRAM[:at] + raw + _PROGRAM[at + len(raw) :]
+
 
 CRASHES: tuple[tuple[str, bytes], ...] = (
     ("pprof.gz", gzip.compress(bytes(200 << 20), 1, mtime=0)),  # 200 MiB of zeros
@@ -49,4 +63,13 @@ CRASHES: tuple[tuple[str, bytes], ...] = (
     ("edit of a.yaml", b"a: &a [*a]\n"),
     ("edit of setup.cfg", b"[options]\na" + b" " * 50_000 + b"b"),
     ("edit of nginx.conf", b"a{\nb 1\n" * 5000),
+    ("program", _with(32, _HUGE)),  # where segments are
+    ("program", _with(40, _HUGE)),  # where sections are
+    ("program", _with(_SECTIONS + 6 * 64 + 24, _HUGE)),  # where the names of sections are
+    ("program", _with(_SECTIONS + 3 * 64 + 16, _HUGE)),  # the address of the sorted table
+    ("program", _with(_SECTIONS + 3 * 64 + 32, bytes((6, *bytes(7))))),  # its size
+    ("program", _with(_HEADER + 16, b"\xff\xff\xff\x7f")),  # where its entry is
+    ("program", _with(_STEPS - 40, b"\x1f")),  # how pointers are written
+    ("program", _with(_STEPS, b"\x0c" + b"\xff" * 16)),  # a number without an end
+    ("java dump", b'"a" nid=0123 x\n   java.lang.Thread.State: RUNNABLE\n'),
 )

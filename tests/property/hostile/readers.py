@@ -43,6 +43,7 @@ from perfhunt.store.files import read_lines
 from perfhunt.store.owner import owner_of
 from perfhunt.store.pack.archive import Pack, packed, unpacked
 from perfhunt.store.run_json import dumps, loads
+from tests.property.hostile import programs
 from tests.property.hostile.foreign import FOREIGN
 from tests.sample_run import sample_run
 
@@ -263,6 +264,13 @@ READERS: dict[str, Reader] = {
         lambda raw: value_at("cookie:sid", [("Set-Cookie", raw.decode("latin-1"))], b""),
         (b"sid=a=b; Path=/; HttpOnly",),
     ),
+}
+
+READERS |= {
+    "program": Reader(programs.read_program, (programs.program(),), (OSError, ValueError)),
+    "Go's tables": Reader(programs.read_go, (programs.go_tables(),)),
+    "console": Reader(programs.read_updates, (programs.update(),)),
+    "compiled name": Reader(programs.read_name, programs.NAMES),
 }
 
 EDITED: dict[str, bytes] = {

@@ -11,7 +11,7 @@ from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
 from perfhunt.api import investigate
 from perfhunt.cli.app import split_command
 from perfhunt.errors import UsageError
-from perfhunt.jobs.launched.looks import chosen, tools_asked
+from perfhunt.jobs.launched.looks import advice_of_launched, chosen, tools_asked
 from perfhunt.jobs.launched.service import place_of
 from perfhunt.jobs.request import require_one_target
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
@@ -55,6 +55,30 @@ def test_each_tool_is_taken_once_and_an_unknown_one_refused() -> None:
 def diagnosis(kind: BottleneckClass | None, *codes: CautionCode) -> Diagnosis:
     bottleneck = Bottleneck(kind, 0.9, ()) if kind is not None else None
     return Diagnosis((), bottleneck, tuple(Caution(code, "") for code in codes), "")
+
+
+@pytest.mark.parametrize(
+    ("advised", "launched"),
+    [
+        (
+            "Call it less; restart the service, then: perfhunt verify --pid NEW_PID",
+            "Call it less; then: perfhunt verify -- serve",
+        ),
+        (
+            "Mend that, restart the service, then: perfhunt investigate --pid NEW_PID --soak 30m",
+            "Mend that, then: perfhunt investigate --soak 30m -- serve",
+        ),
+        (
+            "perfhunt investigate --pid PID --open-target lets the inspector show it",
+            "perfhunt investigate --open-target -- serve lets the inspector show it",
+        ),
+        ("Find them in the log", "Find them in the log"),
+    ],
+)
+def test_no_advice_names_the_pid_of_a_service_that_ended_with_its_run(
+    advised: str, launched: str
+) -> None:
+    assert advice_of_launched(advised, "serve") == launched
 
 
 @pytest.mark.parametrize(

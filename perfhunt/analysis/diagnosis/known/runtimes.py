@@ -21,16 +21,17 @@ _FREE_THREADED = "t"
 class RuntimeTraits:
     """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
     requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
-    threads that take over what would block the loop, which are a pool of fixed size; `parks`: a
-    thread of its loop that has no work may wait in a lock; `collector`: it collects garbage.
-    `one_core` ends the sentence that a process uses one core, "" where its threads run code on
-    several.
+    threads that take over what would block the loop, which are a pool of fixed size, set by
+    `helpers_by`; `parks`: a thread of its loop that has no work may wait in a lock; `collector`: it
+    collects garbage. `one_core` ends the sentence that a process uses one core, "" where its
+    threads run code on several.
     """
 
     gil: bool = False
     loop: bool = False
     main_loop: bool = False
     helpers: str = ""
+    helpers_by: str = ""
     parks: bool = False
     collector: bool = True
     one_core: str = ""
@@ -54,6 +55,7 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
         loop=True,
         main_loop=True,
         helpers="libuv's pool",
+        helpers_by="UV_THREADPOOL_SIZE",
         one_core="JavaScript of one process runs on one thread",
     ),
     "jvm": RuntimeTraits(),

@@ -152,7 +152,9 @@ class TaskLayout:
 class Layout:
     """One build of CPython. `runtime` is from where `image` is mapped; `types` are addresses from
     the runtime. `object_type` is where every object has its type, the last of what all begin with.
-    `interpreters` is None where there is but one.
+    `parked` leads from the address that a thread sleeps on to that of the lock it waits for; None
+    where all who wait for a lock sleep on one address. `interpreters` is None where there is but
+    one.
     """
 
     version: tuple[int, int, int]
@@ -160,6 +162,7 @@ class Layout:
     runtime: Offset
     types: Mapping[str, Offset]
     object_type: Offset
+    parked: Offset | None
     text: TextLayout
     interpreters: InterpreterLayout | None
     thread: ThreadLayout

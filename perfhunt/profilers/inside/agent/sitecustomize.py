@@ -39,6 +39,7 @@ INTERVAL = 0.001  # seconds between two samples: pyinstrument's own choice
 THREADS = 32  # watched at once: each pays for its calls
 KINDS = 8  # of tasks watched at once, one task of each
 STACKS = 20000  # kept unlike ones; what comes after is counted only
+DEEPEST = 200  # coroutines that wait for each other
 FRAMES = 1  # of an allocation: each more makes it a multiple as dear
 LINES = 300  # of memory told, the largest first
 AWAIT = "[await]"
@@ -160,22 +161,16 @@ class Calls:
         return kind not in self._kinds and len(self._kinds) < KINDS
 
     async def _watched(self, coroutine: Coroutine[Any, Any, Any], kind: str) -> Any:
-        late = 0.0  # of a loop without Python frames: told once it has gone on
-
         def seen(stack: list[str], spent: float, state: Any) -> None:
-            nonlocal late
             if state is not None and state.state == "out_of_context_awaited":
-                self._add(kind, [*below(state.info), AWAIT], late + spent)
+                self._add(kind, [*below(state.info), AWAIT], spent)
             elif state is not None and state.state != "in_context":
                 return
             elif not any(__file__ in frame for frame in stack):
-                late += spent
-                return
+                # A loop without Python frames goes on with the task, which stands where it waited.
+                self._add(kind, [*suspended(coroutine), AWAIT], spent)
             else:
                 self._add(kind, below(stack), spent)
-                if late:
-                    self._add(kind, [*below(stack), AWAIT], late)
-            late = 0.0
 
         began = time.perf_counter()
         # The context is a copy of that of who started the task, who may be watched as well.
@@ -196,6 +191,27 @@ def below(stack: Sequence[str]) -> list[str]:
     """The frames of a task, without those of its loop, and of this file, above them."""
     last = max((i for i, frame in enumerate(stack) if __file__ in frame), default=-1)
     return list(stack[last + 1 :])
+
+
+def suspended(waiting: Any) -> list[str]:
+    """The frames of a coroutine that waits, and of what it waits for, outermost first, as
+    pyinstrument writes them.
+    """
+    frames: list[str] = []
+    while len(frames) < DEEPEST:
+        frame = of_any(waiting, "cr_frame", "gi_frame", "ag_frame")
+        if frame is None:
+            break
+        code = frame.f_code
+        place = "\x00".join((code.co_name, code.co_filename, str(code.co_firstlineno)))
+        frames.append(f"{place}\x01l{frame.f_lineno}")
+        waiting = of_any(waiting, "cr_await", "gi_yieldfrom", "ag_await")
+    return frames
+
+
+def of_any(thing: Any, *names: str) -> Any:
+    """The first of some attributes that something has."""
+    return next((getattr(thing, name) for name in names if hasattr(thing, name)), None)
 
 
 class Memory:
