@@ -132,13 +132,25 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--samples", type=int, default=1_000_000, help="lines that are drawn")
     parser.add_argument("--repeats", type=int, default=3, help="of each, interleaved")
     parser.add_argument("--threads", type=int, nargs="*", default=THREADS, help="of a target")
+    parser.add_argument(
+        "--pythons",
+        nargs="*",
+        default=[],
+        metavar="PROGRAM",
+        help="only these interpreters",
+    )
     parser.add_argument("--only", nargs="*", default=[], help="runtimes and peers: cpython go jvm")
     options = parser.parse_args(arguments)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # py-spy's place
     both = options.render == options.attach
     last: dict[str, object] = {}
     if both or options.attach:
-        seen, missing = measured(options.threads, options.repeats, options.only)
+        only = options.only or options.pythons
+        runtimes = {name: each for name, each in RUNTIMES.items() if not only or name in only}
+        for program in options.pythons:
+            run = (program, *RUNTIMES["cpython"].run[1:])
+            runtimes[f"cpython {_version(program)}"] = Runtime((), run)
+        seen, missing = measured(runtimes, options.threads, options.repeats, only)
         last |= {
             "backends": {name: each.cost() for name, each in seen.items()},
             "accuracy": {name: each.errors() for name, each in seen.items() if each.cpu_error},
@@ -153,15 +165,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measured(
-    threads: Sequence[int], repeats: int, only: Sequence[str]
+    runtimes: Mapping[str, Runtime], threads: Sequence[int], repeats: int, only: Sequence[str]
 ) -> tuple[dict[str, Seen], dict[str, str]]:
-    """What was seen by `runtime/threads`, and why others are missing, by name; of `only` some."""
+    """What was seen by `runtime/threads`, and why others are missing, by name; of `only` some of
+    the peers.
+    """
     seen: dict[str, Seen] = {}
     missing: dict[str, str] = {}
     BUILT.mkdir(parents=True, exist_ok=True)
-    for name, runtime in RUNTIMES.items():
-        if only and name not in only:
-            continue
+    for name, runtime in runtimes.items():
         tool = (runtime.build or runtime.run)[0]
         if shutil.which(tool) is None:
             missing[name] = f"{tool} is not here"
@@ -184,6 +196,12 @@ def measured(
             seen[f"{name}/{n}"] = _of_peer(command, n, repeats)
             _tell(f"{name}/{n}", seen[f"{name}/{n}"])
     return seen, missing
+
+
+def _version(python: str) -> str:
+    """Of an interpreter, with the `t` of one without a GIL."""
+    said = "import platform, sys; print(platform.python_version() + 't' * ('t' in sys.abiflags))"
+    return subprocess.run([python, "-c", said], capture_output=True, text=True).stdout.strip()
 
 
 def _tell(name: str, seen: Seen) -> None:

@@ -1,6 +1,8 @@
 # Sourced by the other scripts: a virtual environment of the project's own, made once and brought up to date when
 # pyproject.toml changes. Sets PYTHON. Usage: . scripts/venv.sh EXTRAS   (e.g. "demo" or "dev,demo,langs")
 set -euo pipefail
+# Images for containers often set this; every process that the tests start would then compile what it imports.
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENV="${PERFHUNT_VENV:-$PWD/.venv}"
 EXTRAS="$1"

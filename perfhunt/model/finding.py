@@ -79,6 +79,7 @@ class CautionCode(StrEnum):
     PROFILE_SHORT = "profile-short"
     PROFILE_LOSSY = "profile-lossy"
     NATIVE_SHARE = "native-share"
+    COMPILING = "compiling"  # the runtime still compiled the service: it was not warm
     NO_INSTANTS = "no-instants"
     INSTANTS_FEW = "instants-few"
     NO_IDLE = "no-idle"

@@ -184,6 +184,8 @@ class Profile:
     # What a tool that knows them saw of locks; in `raw` only, not in run.json.
     lock_waits: tuple[LockWait, ...] = ()
     long_polls: tuple[LongPoll, ...] = ()
+    # Bytes that stacks allocated meanwhile, of a runtime that tells; in a file beside `raw` only.
+    allocated: Mapping[Stack, float] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -241,6 +243,9 @@ class Profile:
         stacks = dict(self.stacks)
         for stack, weight in other.stacks.items():
             stacks[stack] = stacks.get(stack, 0.0) + weight
+        allocated = dict(self.allocated)
+        for stack, size in other.allocated.items():
+            allocated[stack] = allocated.get(stack, 0.0) + size
         ticks = None if self.ticks is None or other.ticks is None else max(self.ticks, other.ticks)
         return replace(
             self,
@@ -254,6 +259,7 @@ class Profile:
             notes=self.notes + other.notes,
             lock_waits=self.lock_waits + other.lock_waits,
             long_polls=self.long_polls + other.long_polls,
+            allocated=allocated,
         )
 
 

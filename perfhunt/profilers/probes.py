@@ -178,6 +178,8 @@ class LiveProbes:
         self.peers.open()
         with reaching(self._target.root):
             self._plan = choose(self._target, opened=self._opened)
+            if self._plan.profiler is not None:
+                self._plan.profiler.prepare(self._workers())
         if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",

@@ -81,6 +81,11 @@ class Profiler(Protocol):
         """(mode, reason): how it would sample a target, and why so or why it at all."""
         ...
 
+    def prepare(self, pids: Sequence[int]) -> None:
+        """Spend on processes what the first use costs them, before they are measured. What fails
+        is left for `attach` to tell.
+        """
+
     def mode_under_load(self, mode: ProfileMode, threads: int) -> ProfileMode:
         """The mode to attach with, once the busiest worker is seen to have `threads` threads: pools
         are often filled only under load.

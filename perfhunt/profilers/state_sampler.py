@@ -19,7 +19,7 @@ from perfhunt.errors import PerfhuntError
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from perfhunt.model.units import Seconds
 from perfhunt.target.proc.process import stat
-from perfhunt.target.proc.threads import thread_name, tids
+from perfhunt.target.proc.threads import ThreadFile, thread_name, tids
 from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
 
@@ -28,7 +28,6 @@ _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
 _TIMES_EVERY: Seconds = 0.1  # between readings of schedstat: a thread that ends loses no more
 _LIVED = 0.5  # of a span; a thread that was there for less is one of the short-lived
 _NANOSECONDS = 1e9  # per second
-_SYSCALL_LINE, _SCHEDSTAT_LINE = 256, 128  # bytes; a number and eight words, and three numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +43,13 @@ class Pace:
 
 @dataclass
 class _Thread:
-    """One thread under observation. Its open files name this very thread: a reused tid cannot
-    answer through them.
-    """
+    """One thread under observation."""
 
     pid: int
     tid: int
     name: str
-    syscall: int  # descriptor, or -1 when the kernel does not say
-    schedstat: int
+    syscall: ThreadFile | None  # None where the kernel does not say
+    schedstat: ThreadFile | None
     since: Seconds
     last: Seconds
     times: tuple[int, int] = (0, 0)  # ns on a CPU, ns in the run queue, at the last reading
@@ -60,10 +57,8 @@ class _Thread:
     waits: Counter[Wait] = field(default_factory=Counter)
 
     def close(self) -> None:
-        for fd in (self.syscall, self.schedstat):
-            if fd >= 0:
-                os.close(fd)
-        self.syscall = self.schedstat = -1
+        for file in filter(None, (self.syscall, self.schedstat)):
+            file.close()
 
 
 class StateSampler:
@@ -192,15 +187,17 @@ class StateSampler:
             waits = self._waits.setdefault(pid, ProcessWaits(pid))
             for tid in tids(pid):
                 thread = self._threads.get((pid, tid)) or self._meet(pid, tid, now, first)
-                if thread.syscall >= 0:
-                    self._look_at(thread, waits, now)
+                if thread.syscall is not None:
+                    self._look_at(thread, thread.syscall, waits, now)
         if now - self._times_at >= _TIMES_EVERY:
             self._read_times(now)
         self._ticks += 1
 
-    def _look_at(self, thread: _Thread, waits: ProcessWaits, now: Seconds) -> None:
+    def _look_at(
+        self, thread: _Thread, syscall: ThreadFile, waits: ProcessWaits, now: Seconds
+    ) -> None:
         try:
-            line = os.pread(thread.syscall, _SYSCALL_LINE, 0)
+            line = syscall.line()
         except PermissionError:
             self._degrade(_unreadable(thread.pid))
             return
@@ -214,20 +211,19 @@ class StateSampler:
         thread.waits[waits.wait(thread.tid, line)] += 1
 
     def _meet(self, pid: int, tid: int, now: Seconds, first: bool) -> _Thread:
-        base = f"/proc/{pid}/task/{tid}"
         thread = _Thread(
             pid=pid,
             tid=tid,
             name=thread_name(pid, tid),
-            syscall=-1,
-            schedstat=-1,
+            syscall=None,
+            schedstat=None,
             since=now,
             last=now,
         )
         try:
-            thread.schedstat = os.open(f"{base}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            thread.schedstat = ThreadFile(pid, tid, "schedstat")
             if self._source == "syscall":
-                thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+                thread.syscall = ThreadFile(pid, tid, "syscall")
         except PermissionError:
             self._degrade(_unreadable(pid))
         except OSError as error:
@@ -235,7 +231,7 @@ class StateSampler:
                 self._notes[
                     "too many threads to watch them all: raise the limit on open files (ulimit -n)"
                 ] = None
-            elif os.path.isdir(base):
+            elif os.path.isdir(f"/proc/{pid}/task/{tid}"):
                 self._degrade("this kernel does not say what threads wait for; CPU time only")
         self._threads[pid, tid] = thread
         self._read_time(thread, now)
@@ -247,9 +243,9 @@ class StateSampler:
         self._source = "schedstat"
         self._notes[note] = None
         for thread in self._threads.values():
-            if thread.syscall >= 0:
-                os.close(thread.syscall)
-                thread.syscall = -1
+            if thread.syscall is not None:
+                thread.syscall.close()
+                thread.syscall = None
 
     def _read_times(self, now: Seconds) -> None:
         self._times_at = now
@@ -258,14 +254,14 @@ class StateSampler:
 
     def _read_time(self, thread: _Thread, now: Seconds) -> None:
         try:
-            if thread.schedstat < 0:
+            if thread.schedstat is None:
                 now_stat = stat(thread.pid, thread.tid)
                 if now_stat is None:
                     self._lose(thread)
                     return
                 thread.times = (round(now_stat.cpu * _NANOSECONDS), 0)
             else:
-                on_cpu, queued, _ = os.pread(thread.schedstat, _SCHEDSTAT_LINE, 0).split()
+                on_cpu, queued, _ = thread.schedstat.line().split()
                 thread.times = (int(on_cpu), int(queued))
             thread.last = now
         except OSError:

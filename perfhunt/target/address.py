@@ -164,8 +164,16 @@ def local_url(target: TargetProcess, port: int | None = None) -> str:
 
 
 def _url_of(listeners: Sequence[Listener]) -> str:
-    """`http://host:port` of listeners that share a port."""
+    """`http://host:port` of listeners that share a port. Raises TargetNotFound where load may not
+    go to any of them.
+    """
     host, port = _reach(listeners)
+    if ip_address(host).is_link_local:
+        raise TargetNotFound(
+            f"port {port} is listened on at the link-local address {host} alone, where load is"
+            " never sent",
+            "Have it listen on 127.0.0.1 or ::1 too, or name a published address: --url",
+        )
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -5,13 +5,14 @@ and limits.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, Process, TargetProcess
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.text.socket_url import PREFIX, socket_path
 from perfhunt.target.code.application import application_of
 from perfhunt.target.listeners import is_at, listeners, unix_listeners
@@ -19,7 +20,13 @@ from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.namespaces import Namespace, lives_apart, shares_files
 from perfhunt.target.proc.process import cmdline, status_field, uid
-from perfhunt.target.proc.sockets import held_inodes, held_listening, listening, unix_listening
+from perfhunt.target.proc.sockets import (
+    abstract_listening,
+    held_inodes,
+    held_listening,
+    listening,
+    unix_listening,
+)
 from perfhunt.target.proc.tree import ancestors, branch_of, descendants
 from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
@@ -51,11 +58,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
     if socket_path(url or "") or not (served or url):
         served = (*served, *unix_listeners(held))
     if not served and not url:
-        raise TargetNotFound(
-            f"pid {named} ({shown(cmdline(named), link(named, 'exe'))}) and the {len(pids) - 1}"
-            " processes below it listen on no TCP port and on no unix socket",
-            _listening_elsewhere(named),
-        )
+        raise _nowhere(named, held)
     served = _serving_first(served, url or "", selector.port)
     branch, others = branch_of(root, {*served[0].pids}) if served else (root, [])
     if others:
@@ -86,6 +89,22 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         git_root=_git_root(lead.cwd) if shares_files(lead.pid) else "",
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
         application=application_of(processes),
+    )
+
+
+def _nowhere(named: int, held: Mapping[int, frozenset[int]]) -> TargetNotFound:
+    program = f"pid {named} ({shown(cmdline(named), link(named, 'exe'))})"
+    abstract = abstract_listening(named)
+    if names := sorted({abstract[at] for own in held.values() for at in own & abstract.keys()}):
+        return TargetNotFound(
+            f"{program} listens on the abstract unix socket {visible(names[0])} alone, which has no"
+            " path that requests could be sent to",
+            "Have it listen on a path or a port too, then: --url unix:/PATH",
+        )
+    return TargetNotFound(
+        f"{program} and the {len(held) - 1} processes below it listen on no TCP port and on no unix"
+        " socket",
+        _listening_elsewhere(named),
     )
 
 

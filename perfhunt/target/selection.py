@@ -45,6 +45,11 @@ def selected(selector: ProcessSelector, url: str | None) -> int:
         )
     if parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127."):
         return _by_port(parts.port or (443 if parts.scheme == "https" else 80))
+    if parts.hostname in ("::", "0.0.0.0"):
+        raise TargetNotFound(
+            f"{parts.hostname} is every address of a host, and none that requests go to",
+            "Name the one that load goes to: --url http://127.0.0.1:PORT, or http://[::1]:PORT",
+        )
     raise TargetNotFound(
         f"{parts.hostname} is another host, so its process cannot be found from here",
         "Name a process: --pid PID",

@@ -2,7 +2,7 @@
 // Each line on standard input is answered with what the worker did since the last one.
 const net = require("net");
 
-const HELD = 20, SLEPT = 50; // ms
+const HELD = 20, SLEPT = 50, GIVES_UP = 400; // ms
 let units = [], spent = [0, 0, 0], began = performance.now(), sink = 0;
 
 function spin(rounds) {
@@ -55,10 +55,12 @@ async function lock_user() { for (;;) { await LOCK.take(); await hold_lock(); LO
 async function hold_pool() { await nap(HELD); }
 async function pool_user() { for (;;) { await POOL.take(); await hold_pool(); POOL.give(); } }
 async function sleeper() { for (;;) await nap(SLEPT); }
-async function reader() {
-  const link = net.connect(silent.address().port, "127.0.0.1");
-  await new Promise((done) => link.once("data", done));
+// Nobody answers. It gives up and asks again, since what was awaited before a look began is not seen.
+function unanswered(done) {
+  const link = net.connect(silent.address().port, "127.0.0.1").once("data", done);
+  setTimeout(() => { link.destroy(); done(); }, GIVES_UP);
 }
+async function reader() { for (;;) await new Promise(unanswered); }
 
 const served = net.createServer(), silent = net.createServer();
 served.listen(0, "127.0.0.1", () => silent.listen(0, "127.0.0.1", () => {

@@ -63,7 +63,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (
-        ("go", "perf", "tokio"),
+        ("go", "native", "perf", "tokio"),
         ("cpython", "remote"),
         *((name,) for name in ("py_spy", "native", "node", "jvm", "inside")),
     ),

@@ -1,5 +1,6 @@
 """Profiles as other tools wrote them (directories of the machine renamed, nothing else), against
-sums made with awk and json, or by the tools themselves.
+sums made with awk and json, or by the tools themselves. Those of phpspy and dotnet-trace are written
+by hand, after their documentation and examples.
 """
 
 from __future__ import annotations
@@ -30,11 +31,23 @@ FILES: list[tuple[str, str, str, float, str, tuple[str, ...]]] = [
         "samples",
         ("[DestroyJavaVM tid=24470]", "Work.main", "Work.price"),
     ),
-    ("austin-wall.austin", "", "folded", 425039, "microseconds", SHOP),
-    ("austin-memory.austin", "", "folded", 1114112, "bytes", SHOP),
-    ("austin-full.austin", "", "folded", 459996, "microseconds", SHOP),
-    ("austin-full.austin", "cpu", "folded", 459996, "microseconds", SHOP),
-    ("austin-full.austin", "memory", "folded", 3039232, "bytes", SHOP),
+    ("austin-wall.austin", "", "austin", 425039, "microseconds", SHOP),
+    ("austin-memory.austin", "", "austin", 1114112, "bytes", SHOP),
+    ("austin-full.austin", "", "austin", 459996, "microseconds", SHOP),
+    ("austin-full.austin", "cpu", "austin", 459996, "microseconds", SHOP),
+    ("austin-full.austin", "memory", "austin", 3039232, "bytes", SHOP),
+    ("rbspy.folded", "", "folded", 115, "samples", ("<main>", "handle", "price")),
+    ("rbspy.speedscope.json", "", "speedscope", 2.276776961, "seconds", ("handle", "price")),
+    ("rbspy.pb", "", "pprof", 2276776961, "nanoseconds", ("handle", "price")),
+    ("phpspy.txt", "", "phpspy", 3, "samples", ("<main>", "Shop\\Cart::total")),
+    (
+        "dotnet-trace.speedscope.json",
+        "all",
+        "speedscope",
+        28,
+        "milliseconds",
+        ("Shop!Shop.Cart.Price(int32)", "CPU_TIME"),
+    ),
     ("py-spy.speedscope.json", "", "speedscope", 0.6, "seconds", SHOP),
     ("pyinstrument.speedscope.json", "", "speedscope", 0.5253378410016012, "seconds", SHOP),
     (
@@ -49,6 +62,7 @@ FILES: list[tuple[str, str, str, float, str, tuple[str, ...]]] = [
     ("go-heap.pb.gz", "", "pprof", 5019646, "bytes", ("runtime.main", "main.main", "main.keep")),
     ("go-heap.pb.gz", "alloc_objects", "pprof", 4172, "alloc_objects", ("main.main", "main.keep")),
     ("node.cpuprofile", "", "cpuprofile", 32, "samples", ("Module.load", "Module._extensions..js")),
+    ("node.cpuprofile", "microseconds", "cpuprofile", 319868, "microseconds", ("Module.load",)),
     ("perf-script.txt", "", "perf-script", 2, "samples", ("_PyObject_Malloc",)),
     ("perf-script-flat.txt", "", "perf-script", 3, "samples", ("PyFunction_NewWithQualName",)),
     ("py-spy.trace.json", "", "trace-events", 296215, "microseconds", SHOP),

@@ -19,7 +19,8 @@ from tests.live.profiler_targets.launch import interpreter, running, runs_freely
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
-VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+WITH_GIL = ("3.11", "3.12", "3.13", "3.14", "3.15")
+VERSIONS = (*WITH_GIL, "3.13t")
 OWN = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # What takes seconds is tried on this Python; on the others where everything is.
 OTHERS_LONG = [
@@ -42,7 +43,7 @@ def functions(sample: ThreadSample) -> list[str]:
 
 @pytest.mark.parametrize("version", OTHERS_LONG)
 def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
-    roles = ("spin", "lock", "sleep", "receive", "epoll")
+    roles = ("spin", "lock", "lock", "sleep", "receive", "epoll")
     with running("threads.py", *roles, program=needed(version)) as target:
         role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
         instants = InstantsCapture([target.pid], 1.5, make=cpython_looker).wait()
@@ -62,11 +63,14 @@ def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
             assert role in functions(thread)
         elif role == "spin":
             assert thread.stack[-1].function == "spin" and not thread.still
+    # Those who wait for one lock wait on one address, also where each has a semaphore of its own.
+    locks = {t.wait_on for i in instants for t in i.threads if role_of.get(t.tid) == "lock"}
+    assert len(locks) == 1
 
 
 @pytest.mark.skipif(bool(unusable()), reason=unusable())
 @pytest.mark.beside
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", WITH_GIL)
 def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
     roles = ("lock", "sleep", "receive", "epoll", "queue_get")
     with running("threads.py", *roles, program=needed(version)) as target:
@@ -95,7 +99,7 @@ def waiting(instants: Instants, script: str) -> Counter[tuple[str, ThreadState]]
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", OTHERS_LONG)
 def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) -> None:
     program = needed(version)
     if loop == "uvloop" and (program != sys.executable or not importlib.util.find_spec("uvloop")):

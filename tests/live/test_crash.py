@@ -17,7 +17,7 @@ from tests.live.running import question, service, start, until, wait_for
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
 
-RAMP = 'start = "20/s"\nbudget = "10s"\nbaseline = "3s"\nhold = "5s"'
+RAMP = 'start = "20/s"\nbudget = "6s"\nbaseline = "2s"\nhold = "3s"'
 MOMENTS = ["baseline", "baseline profile", "climb", "hold", "diagnose"]
 
 

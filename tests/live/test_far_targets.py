@@ -4,13 +4,16 @@ namespaces of a holder, as `kubectl exec` and `docker exec` do.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,7 @@ import pytest
 
 from perfhunt.errors import AttachFailed, TargetNotFound
 from perfhunt.profilers.remote.link import FarHost
+from perfhunt.profilers.remote.messages import LARGEST
 from tests.live.running import SERVICES, run_json, until
 from tests.live.test_boxes import perfhunt, visited
 
@@ -147,9 +151,9 @@ def test_nothing_is_left_there_when_perfhunt_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prefix", "sentence", "way_out"),
     [
-        (["false"], "no python3 could be run", "kubectl debug"),
+        (["env", "PATH=/"], "no python3 could be run", "kubectl debug"),
         (["sh", "-c", 'exec "$@" < /dev/null', "sh"], "given nothing to do", "docker exec -i"),
-        (["sh", "-c", "printf '\\0perfhunt ready\\n2.7\\n'; cat", "sh"], "is 2.7", "kubectl debug"),
+        (["sh", "-c", "printf '\\0perfhunt ready 2.7\\n'; cat", "sh"], "is 2.7", "kubectl debug"),
     ],
     ids=["none", "no input", "old"],
 )
@@ -159,16 +163,97 @@ def test_without_a_python_there_it_says_so(prefix: list[str], sentence: str, way
     assert way_out in refused.value.hint
 
 
+def found_there(prefix: Sequence[str]) -> str:
+    """Which Python looks behind a prefix, once it has looked at this very process."""
+    with FarHost(prefix) as far, socket.create_server(("127.0.0.1", 0)):
+        far.target(os.getpid(), None)
+        checks = {check.name: check.sentence for check in far.checks()}
+    assert "were read from its memory" in checks["looks"]
+    return checks["python"]
+
+
+@pytest.mark.beside
+def test_a_python_that_is_named_by_its_version_will_do(tmp_path: Path) -> None:
+    major, minor = sys.version_info[:2]
+    (tmp_path / f"python{major}.{minor}").symlink_to(sys.executable)
+    assert f"python {major}.{minor}." in found_there(["env", f"PATH={tmp_path}"])
+
+
+@pytest.mark.beside
+def test_nothing_need_be_writable_there() -> None:
+    within = ["bwrap", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+    _or_skip([*within, "true"])
+    assert found_there([*within, "env", f"PATH={Path(sys.executable).parent}"])
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> list[str]:
+    """The words of a client of a real OpenSSH server, which its client starts for each line. Skips,
+    with the reason, where there is none.
+    """
+    _or_skip(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")])
+    served = tmp_path / "sshd_config"
+    served.write_text(
+        f"HostKey {tmp_path}/key\nAuthorizedKeysFile {tmp_path}/key.pub\nStrictModes no\n"
+    )
+    known, never = "UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no"
+    proxy = f"ProxyCommand={_SSHD} -i -f {served}"
+    options = [word for option in (known, never, proxy) for word in ("-o", option)]
+    words = ["ssh", "-F", "none", "-i", str(tmp_path / "key"), *options, "there"]
+    _or_skip([*words, "true"])
+    return words
+
+
+_SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "/usr/sbin/sshd"
+
+
+def _or_skip(words: Sequence[str]) -> None:
+    try:
+        tried = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        pytest.skip(f"no {words[0]}: {error.strerror}")
+    if tried.returncode != 0:
+        pytest.skip(f"{words[0]}: {tried.stderr.strip()}")
+
+
+@pytest.mark.beside
+def test_the_way_by_ssh_passes_a_shell_and_a_terminal_is_refused(ssh: list[str]) -> None:
+    found_there([*ssh, "env", f"PATH={shlex.quote(str(Path(sys.executable).parent))}"])
+    with pytest.raises(AttachFailed, match=r"leads through a terminal") as refused:
+        FarHost([ssh[0], "-tt", *ssh[1:]])
+    assert "ssh -T" in refused.value.hint
+    refusing = [ssh[0], "-o", "PubkeyAuthentication=no", *ssh[1:]]
+    with pytest.raises(AttachFailed, match=r"code 255: .*Permission denied") as refused:
+        FarHost(refusing)
+    assert "without a question" in refused.value.hint and "kubectl" not in refused.value.hint
+
+
+@pytest.mark.beside
+def test_a_line_that_ends_while_it_is_used_is_told_and_never_read_again() -> None:
+    with FarHost(["env", f"PATH={Path(sys.executable).parent}"]) as far:
+        (half,) = psutil.Process().children()
+        half.kill()
+        half.wait()
+        for ask in (far.environment, far.dead):
+            with pytest.raises(AttachFailed, match=r"the line through env PATH=.* ended$"):
+                ask()
+
+
 # A python3 of its own, which says what it is told to in place of the half that looks.
 LIAR = """\
 import os, sys
-os.write(1, b"\\0perfhunt ready\\n3.12\\n")
+os.write(1, b"\\0perfhunt ready 3.12\\n")
 os.read(0, 1 << 16)
 os.write(1, b"\\0")
 os.read(0, 1 << 16)
-os.write(1, {answer!r})
+os.fork() or sys.exit(os.write(1, {answer!r}))
 sys.stdin.buffer.read()
 """
+
+
+def sent(text: bytes) -> bytes:
+    packed = gzip.compress(text, 1)
+    return len(packed).to_bytes(4, "big") + packed
 
 
 @pytest.mark.beside
@@ -176,13 +261,15 @@ sys.stdin.buffer.read()
     "answer",
     [
         b"\xff\xff\xff\xff" + b"x" * 64,
-        b"\0\0\0\x02{]",
         b"\0\0\0\x02{}",
-        b"\0\0\0\x0d" + b'{"answer":{}}',
-        b"\0\0\0\x10" + b'{"answer":[[1]]}',
-        b"\0\0\0\x0b" + b'{"error":1}',
+        sent(b"{]"),
+        sent(b"{}"),
+        sent(b'{"answer":{}}'),
+        sent(b'{"answer":[[1]]}'),
+        sent(b'{"error":1}'),
+        sent(b" " * (LARGEST + 1)),
     ],
-    ids=["length", "no json", "nothing", "no target", "a list", "no error"],
+    ids=["length", "not packed", "no json", "nothing", "no target", "a list", "no error", "a bomb"],
 )
 def test_what_a_liar_answers_is_refused(tmp_path: Path, answer: bytes) -> None:
     (tmp_path / "liar.py").write_text(LIAR.format(answer=answer))

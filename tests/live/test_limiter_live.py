@@ -48,7 +48,7 @@ def bench(directory: Path, pid: int, port: int) -> Lab:
         Target(f"http://127.0.0.1:{port}"),
         (RequestTemplate("page", "GET", "/"),),
         Slo((Objective(Measure.LATENCY, "p90", "<=", KNEE.limit),)),
-        Ramp(start=20.0, baseline=4.0, hold=10.0),
+        Ramp(start=20.0, baseline=3.0, hold=6.0),
     )
     target = find_target(ProcessSelector(pid=pid))
     run = blank_run("20261126T000000Z-limits", RunKind.INVESTIGATE, "2026-11-26T00:00:00Z",
@@ -68,7 +68,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Span, Diagnosis]:
         with closing(lab):
             lab.open(question)
             floor = measure_floor(question, lab, Options())
-            broken = lab.try_step(step_of(question, Phase.PASS, 2 * RATE, 5.0))
+            broken = lab.try_step(step_of(question, Phase.PASS, 2 * RATE, 3.0))
             lab.recover()
             climb = SearchResult(KNEE, (KNEE,), None, (broken,), ())
             held = hold_at_knee(question, lab, climb, floor.trial, Options())

@@ -9,12 +9,14 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector, RequestTemplate
+from perfhunt.model.run import Listener, TargetProcess
 from perfhunt.model.text.socket_url import socket_url
 from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Trial
@@ -178,3 +180,34 @@ def test_no_load_goes_to_a_proxy_that_the_environment_names(
     assert trial.generator.refused == {}
     said = "ALL_PROXY, HTTP_PROXY, http_proxy, https_proxy is not used"
     assert any(remark.startswith(said) for remark in remarks) == (client in CLIENTS)
+
+
+@pytest.mark.beside
+def test_an_abstract_socket_is_named_and_not_taken_for_nothing() -> None:
+    with socket.socket(socket.AF_UNIX) as hidden:
+        hidden.bind("\0perfhunt's own")
+        hidden.listen()
+        with pytest.raises(TargetNotFound, match="abstract unix socket @perfhunt's own") as refused:
+            find_target(ProcessSelector(pid=os.getpid()))
+    assert "unix:/PATH" in refused.value.hint
+
+
+@pytest.mark.beside
+@pytest.mark.parametrize("host", ["[::]", "0.0.0.0"])
+def test_every_address_is_no_other_host(host: str) -> None:
+    with pytest.raises(TargetNotFound, match="is every address of a host"):
+        find_target(ProcessSelector(), f"http://{host}:8000")
+
+
+def test_a_port_at_a_link_local_address_alone_is_no_place_for_load() -> None:
+    at = Listener(host="fe80::1", port=8000, pids=(os.getpid(),), backlog=None)
+    alone = replace(find_listening(), listeners=(at,))
+    with pytest.raises(TargetNotFound, match="link-local address fe80::1 alone"):
+        local_url(alone)
+    loopback = replace(at, host="::1")
+    assert local_url(replace(alone, listeners=(at, loopback))) == "http://[::1]:8000"
+
+
+def find_listening() -> TargetProcess:
+    with socket.create_server(("127.0.0.1", 0)):
+        return find_target(ProcessSelector(pid=os.getpid()))

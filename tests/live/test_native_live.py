@@ -14,9 +14,11 @@ from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.states import ThreadState
+from perfhunt.profilers.native.inlining import inlining
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import PROFILERS
+from perfhunt.target.binary.inlined import NEEDED, available
 from perfhunt.target.find import find_target
 from tests.live.native_targets.build import built, built_with_tokio
 from tests.live.profiler_targets.launch import Target, running, runs_freely
@@ -100,22 +102,26 @@ def test_tokios_console_says_who_waits_for_what_and_which_task_blocks(
 
 @needs_perf
 @pytest.mark.beside
-@pytest.mark.parametrize("form", ["cpp", "rust with frame pointers"])
-def test_perf_names_the_function_that_computes_and_all_that_called_it(
+@pytest.mark.skipif(not available(), reason=f"{NEEDED} is not installed")
+@pytest.mark.parametrize("form", ["cpp with debug information apart", "rust with frame pointers"])
+def test_perf_names_the_function_that_computes_though_inlined_and_all_that_called_it(
     form: str, tmp_path: Path
 ) -> None:
     with running("", "hot", program=built(form)) as target:
         load = start_drive(target.told["port"], 3.0, "users", 2)
         profile = PERF.attach([target.pid], 2, 99, ProfileMode.CPU, tmp_path).wait()
         load.communicate()
-    computing, called = 0.0, 0.0
+        assert inlining(target.pid) == "inlined calls by its debug information"
+    computing, called, inlined = 0.0, 0.0, 0.0
     for stack, n in profile.stacks.items():
         names = [frame.function.rpartition("::")[2] for frame in stack]
         if "price" in names:
             computing += n
             called += n * ("serve" in names[: names.index("price")])
+        inlined += n * any(name == "mix" and f.line for name, f in zip(names, stack, strict=True))
     assert computing > 0.8 * profile.total
     assert called > 0.8 * computing
+    assert inlined > 0.5 * computing  # the rest counts the rounds, which `price` does itself
 
 
 @pytest.mark.beside
@@ -129,6 +135,7 @@ def test_stacks_of_running_and_sleeping_threads_reach_their_root(form: str) -> N
                 samples += looker.look()
                 time.sleep(0.05)
             assert looker.unseen == ""
+        assert "since it has no debug information" in inlining(target.pid)
         assert runs_freely(target.pid)
         load.communicate()
     stacks = [[frame.function for frame in sample.stack] for sample in samples if sample.stack]

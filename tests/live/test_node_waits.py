@@ -89,16 +89,22 @@ def contention(instants: Instants) -> Contention:
 
 
 @pytest.mark.parametrize(
-    ("path", "holder", "places"), [("/lock", "postEntry", 1), ("/pool", "runQuery", 2)]
+    ("path", "waiter", "holder", "places"),
+    [
+        ("/lock", "take", "postEntry", 1),
+        ("/pool", "take", "runQuery", 2),
+        # A queue of callbacks: who has one of the agent's two sockets waits for the other end.
+        ("/agent", "askStock", "askStock", 2),
+    ],
 )
 def test_who_has_a_lock_or_a_place_is_told_by_who_was_given_it(
-    service: Target, path: str, holder: str, places: int
+    service: Target, path: str, waiter: str, holder: str, places: int
 ) -> None:
     instants = looked_at(service, path)
     waited = contention(instants)
     assert waited.told
     assert {name for name, _ in waited.holders} == {holder}
-    assert waited.waiter[0] == "take"
+    assert waited.waiter[0] == waiter
     assert waited.is_pool == (places > 1)
     assert waited.waiting > (CLIENTS - places) / 2
     # The other lock has room for all.
@@ -113,6 +119,17 @@ def test_a_wait_for_another_service_is_at_its_address(service: Target) -> None:
     waits = [t for t in seen if t.wait_on == f"127.0.0.1:{slow}"]
     assert {t.state for t in waits} == {ThreadState.SOCKET}
     assert len(waits) > len(seen) / 2
+
+
+def test_what_nothing_has_ended_yet_is_known_by_what_was_begun_for_it(service: Target) -> None:
+    (slow,) = {s.local_port for s in held_listening(service.pid)} - {service.told["port"]}
+    make = looker_maker("node", opened=True)
+    assert make is not None
+    capture = InstantsCapture([service.pid], LOOKED, make=make)
+    with asked(service, "/late"):  # which answers when the looks are over
+        seen = [(t.state, t.wait_on) for t in tasks(capture.wait())]
+    assert len(seen) > CLIENTS
+    assert set(seen) == {(ThreadState.SOCKET, f"127.0.0.1:{slow}")}
 
 
 def test_a_wait_for_the_pool_of_threads_is_one_for_helpers(service: Target) -> None:

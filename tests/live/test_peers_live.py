@@ -154,6 +154,7 @@ def other_work(seen: Sequence[Interference]) -> str:
 
 @needs_postgres
 @needs_py_spy
+@pytest.mark.long
 def test_a_database_that_scans_on_the_same_cores_is_the_bottleneck(tmp_path: Path) -> None:
     with stores.postgres() as far, serving("orders.py", "postgres", str(far)) as (pid, port):
         evidence = captured(pid, port, tmp_path)

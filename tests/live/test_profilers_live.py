@@ -84,6 +84,7 @@ def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_t
 
 
 @needs_py_spy
+@pytest.mark.beside
 def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
     with running("prefork.py") as target:
         rate = PY_SPY.rate_for(200, 2)
@@ -95,6 +96,7 @@ def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
 
 
 @needs_py_spy
+@pytest.mark.beside
 def test_a_capture_that_is_stopped_early_still_gives_its_profile(tmp_path: Path) -> None:
     with running("threads.py", "spin") as target:
         capture = PY_SPY.attach([target.pid], 60, 100, ProfileMode.GIL, tmp_path)
@@ -109,6 +111,7 @@ def test_a_capture_that_is_stopped_early_still_gives_its_profile(tmp_path: Path)
 
 @needs_py_spy
 @pytest.mark.parametrize("after", [0.02, 0.3, 0.8])
+@pytest.mark.beside
 def test_killing_the_profiler_at_any_moment_leaves_the_target_running(
     after: float, tmp_path: Path
 ) -> None:
@@ -141,6 +144,7 @@ def test_a_frozen_profiler_is_ended_by_the_heartbeat(tmp_path: Path) -> None:
 
 
 @needs_py_spy
+@pytest.mark.beside
 def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(
     tmp_path: Path,
 ) -> None:
@@ -167,6 +171,7 @@ def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(
         assert runs_freely(target.pid)
 
 
+@pytest.mark.beside
 def test_a_target_left_stopped_by_a_profiler_is_woken_and_this_is_said(tmp_path: Path) -> None:
     with running("threads.py", "spin") as target:
         stopper = ProfilerProcess(
@@ -182,6 +187,7 @@ def test_a_target_left_stopped_by_a_profiler_is_woken_and_this_is_said(tmp_path:
         assert any("woken with SIGCONT" in note for note in stopper.notes)
 
 
+@pytest.mark.beside
 def test_a_target_that_somebody_else_had_stopped_stays_stopped(tmp_path: Path) -> None:
     with running("threads.py", "spin") as target:
         os.kill(target.pid, signal.SIGSTOP)
@@ -193,6 +199,7 @@ def test_a_target_that_somebody_else_had_stopped_stays_stopped(tmp_path: Path) -
 
 
 @needs_py_spy
+@pytest.mark.beside
 def test_a_process_that_is_gone_or_not_python_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(AttachFailed, match="no process"):
         PY_SPY.attach([2**22 - 1], 1, 100, ProfileMode.GIL, tmp_path).wait()
@@ -264,6 +271,7 @@ def old_python() -> str:
 
 @needs_py_spy
 @pytest.mark.parametrize("program", [sys.executable, old_python()], ids=["ours", "old"])
+@pytest.mark.beside
 def test_in_a_container_stacks_and_states_meet_although_the_numbers_differ(program: str) -> None:
     if not program:
         pytest.skip("no Python older than 3.11 here, whose threads have no number in memory")
@@ -285,6 +293,7 @@ def test_in_a_container_stacks_and_states_meet_although_the_numbers_differ(progr
 
 
 @needs_py_spy
+@pytest.mark.beside
 def test_in_a_container_a_thread_that_sleeps_is_not_taken_for_one_that_runs(tmp_path: Path) -> None:
     with in_own_pids("threads.py", "spin", "receive", "lock") as target:
         process = process_of(target.pid)
@@ -332,6 +341,7 @@ def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_cl
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
+@pytest.mark.beside
 def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_path: Path) -> None:
     program = tmp_path / "spin"
     source = Path(__file__).parent / "profiler_targets" / "spin.go"
@@ -353,6 +363,7 @@ def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_pat
 
 
 @pytest.mark.skipif(bool(PROFILERS["jvm"].available()), reason=PROFILERS["jvm"].available())
+@pytest.mark.beside
 def test_a_live_jvm_is_sampled_by_its_own_recorder_which_is_stopped_again(tmp_path: Path) -> None:
     with running("Spin.java", program="java") as target:
         profile = PROFILERS["jvm"].attach([target.pid], 2, 100, ProfileMode.CPU, tmp_path).wait()
@@ -366,6 +377,7 @@ def test_a_live_jvm_is_sampled_by_its_own_recorder_which_is_stopped_again(tmp_pa
     assert {frame.kind for stack in profile.stacks for frame in stack} == {"jvm"}
 
 
+@pytest.mark.beside
 def test_a_process_that_is_not_node_is_never_sent_the_signal_that_would_kill_it(
     tmp_path: Path,
 ) -> None:

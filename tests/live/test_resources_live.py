@@ -47,6 +47,7 @@ def test_cpu_seconds_are_those_of_the_targets_own_account_threads_that_ended_inc
     assert taken.cpu_share == pytest.approx(taken.cpu / taken.cpu_limit)
 
 
+@pytest.mark.beside
 def test_children_that_came_and_went_are_counted() -> None:
     with running("threads.py", "child") as target:
         taken, own = watched(target, 2.0)
@@ -72,6 +73,7 @@ def test_memory_that_does_not_grow_has_no_slope() -> None:
     assert (taken.processes, taken.threads) == (1, 2)
 
 
+@pytest.mark.beside
 def test_connections_are_counted_per_remote_endpoint_and_those_of_clients_are_not() -> None:
     with running("threads.py", "receive", "receive", "select_one", "keep_alive") as target:
         # The target's dependency is here, so that its listener is not the target's own.
@@ -79,6 +81,7 @@ def test_connections_are_counted_per_remote_endpoint_and_those_of_clients_are_no
     assert taken.connections[f"127.0.0.1:{target.told['port']}"] == 3
 
 
+@pytest.mark.beside
 def test_the_accept_queue_is_as_long_as_the_clients_nobody_accepted() -> None:
     with running("threads.py", "sleep") as target:
         clients = [socket.create_connection(("127.0.0.1", target.told["served"])) for _ in range(5)]
@@ -89,6 +92,7 @@ def test_the_accept_queue_is_as_long_as_the_clients_nobody_accepted() -> None:
     assert taken.unread == 0.0
 
 
+@pytest.mark.beside
 def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
     with running("threads.py", "sleep") as target:
         clients = [socket.create_connection(("127.0.0.1", target.told["served"])) for _ in range(5)]
@@ -101,6 +105,7 @@ def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
     assert taken.unread_error < 0.5  # of a dozen looks and more
 
 
+@pytest.mark.beside
 def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:
     with running("prefork.py") as target:
         found = found_without_listener(target.pid)
@@ -114,6 +119,7 @@ def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:
         monitor.close()
 
 
+@pytest.mark.beside
 def test_a_target_that_is_killed_is_dead_at_once_and_a_zombie_is_no_life() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"], stdout=-1
@@ -131,6 +137,7 @@ def test_a_target_that_is_killed_is_dead_at_once_and_a_zombie_is_no_life() -> No
         monitor.close()
 
 
+@pytest.mark.beside
 def test_a_pid_that_was_given_to_another_process_is_not_the_target() -> None:
     target = found_without_listener(os.getpid())
     other = TargetProcess(
@@ -144,6 +151,7 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_target() -> None:
     assert "another process has its number" in ResourceMonitor(other).dead()
 
 
+@pytest.mark.beside
 def test_a_server_whose_workers_are_all_gone_is_dead_though_its_master_lives() -> None:
     with running("threads.py", "sleep") as target:
         worker = subprocess.Popen(["sleep", "60"])

@@ -10,7 +10,7 @@ import pytest
 
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from perfhunt.profilers.state_sampler import StateSampler
-from tests.live.profiler_targets.launch import Target, eventually, running
+from tests.live.profiler_targets.launch import Target, eventually, interpreter, running
 
 pytestmark = pytest.mark.live
 S = ThreadState
@@ -28,19 +28,19 @@ def of(states: States, target: Target, role: str) -> list[ThreadTime]:
     return [thread for thread in states.threads if thread.tid in tids]
 
 
-def other_pythons() -> list[str]:
-    """This interpreter, and others that pyenv has installed, one per minor version."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = {}
-    for python in sorted(root.glob("3.*/bin/python")):
-        major, minor = python.parts[-3].split(".")[:2]
-        if int(minor.rstrip("tdev-")) >= 8:
-            found[major, minor] = str(python)
-    return [sys.executable, *found.values()]
-
-
-@pytest.mark.parametrize("python", other_pythons(), ids=lambda path: Path(path).parts[-3])
-def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(python: str) -> None:
+@pytest.mark.parametrize(
+    "version",
+    [
+        f"3.{minor}"
+        if minor in (8, sys.version_info[1], 14)
+        else pytest.param(f"3.{minor}", marks=pytest.mark.long)
+        for minor in range(8, 16)
+    ],
+)
+def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(version: str) -> None:
+    python = interpreter(version)
+    if not python:
+        pytest.skip(f"no Python {version} is here, or none runs")
     locks = ("lock", "timed_lock", "event", "timed_event", "queue_get")
     with running("threads.py", "spin", "spin", "spin", *locks, program=python) as target:
         states = sampled(target, 0.6)
@@ -59,6 +59,19 @@ def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(pytho
         for role in locks:
             (waiting,) = of(states, target, role)
             assert waiting.states[S.LOCK] > 0.95, role
+
+
+def test_without_a_gil_threads_run_at_once_and_none_waits_for_it() -> None:
+    python = interpreter("3.13t")
+    if not python:
+        pytest.skip("no Python 3.13t is here, or none runs")
+    with running("threads.py", "spin", "spin", "lock", program=python) as target:
+        states = sampled(target, 0.6)
+        for thread in of(states, target, "spin"):
+            assert thread.states[S.ON_CPU] + thread.states[S.RUN_QUEUE] > 0.95, thread
+        (waiting,) = of(states, target, "lock")
+        assert waiting.states[S.LOCK] > 0.95
+        assert not any(S.GIL in thread.states for thread in states.threads)
 
 
 def test_a_socket_wait_names_the_endpoint_whichever_call_it_waits_in() -> None:

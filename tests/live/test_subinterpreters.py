@@ -29,7 +29,7 @@ def seen_by(looker: CpythonLooker) -> dict[int, set[str]]:
     }
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
 def test_each_thread_is_seen_in_the_interpreter_that_it_runs_in(version: str) -> None:
     with running("interpreters.py", program=needed(version)) as target:
         main, sub = target.told["main"], target.told["sub"]

@@ -143,12 +143,21 @@ def _charge_one(
 
 def _weight(snapshot: Snapshot, present: Sequence[Snapshot], graph: WaitForGraph) -> float:
     """How much of a request its presence is. A task that handed its work to a thread or another
-    task is at hand twice while that works for it; only those beyond them queue.
+    task is at hand twice while that works for it; only those beyond them queue, wherever they wait
+    for the same.
     """
     contention = graph.at(snapshot) if snapshot.sample.task else None
     if contention is None or not contention.handoff:
         return 1.0
-    waiting = sum(graph.at(s) is contention for s in present if s.waits_inside)
+    if contention.told:
+        on = snapshot.sample.wait_on
+        waiting = sum(s.sample.wait_on == on for s in present if s.waits_inside)
+    else:
+        ways = (graph.at(s) for s in present if s.waits_inside)
+        waiting = sum(
+            way is not None and way.handoff and not way.holders.isdisjoint(contention.holders)
+            for way in ways
+        )
     return max(0.0, 1.0 - len(graph.holders_of(snapshot, present)) / max(waiting, 1))
 
 

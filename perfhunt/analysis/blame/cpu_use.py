@@ -10,11 +10,22 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.frames import Code, FunctionKey, awaits, call_path
 from perfhunt.analysis.blame.idle import IdlePaths
 from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots
-from perfhunt.model.profile import Frame, Profile, ProfileMode
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Share
 
 _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+
+
+# Where Go collects garbage: goroutines of its own, and what a request's own does for the collector
+# (runtime/mgc.go, mgcmark.go, mgcsweep.go, mwbbuf.go).
+_COLLECTS_BESIDE = frozenset(
+    {"runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.bgscavenge", "runtime.gcMarkDone"}
+)
+_COLLECTS_WITHIN = frozenset(
+    {"runtime.gcAssistAlloc", "runtime.wbBufFlush", "runtime.gcmarknewobject"}
+)
+_ALLOCATES = "runtime.mallocgc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,8 @@ NATIVE = NativeThresholds()
 @dataclass(frozen=True, slots=True)
 class CpuUse:
     """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the
-    samples behind them. `awaits` is the weight seen in an event loop's own input and output.
+    samples behind them. `awaits` is the weight seen in an event loop's own input and output;
+    `collects` what of `own` went into collecting garbage, by who took the memory.
     """
 
     own: Mapping[FunctionKey, float] = field(default_factory=dict)
@@ -45,6 +57,7 @@ class CpuUse:
     via: Mapping[FunctionKey, Counter[str]] = field(default_factory=dict)
     callers: Mapping[FunctionKey, Counter[str]] = field(default_factory=dict)
     awaits: Mapping[FunctionKey, float] = field(default_factory=dict)
+    collects: Mapping[FunctionKey, float] = field(default_factory=dict)
     samples: float = 0.0
 
     def shares(self) -> dict[FunctionKey, Share]:
@@ -66,8 +79,13 @@ def cpu_use_of(span: Span, snapshots: Snapshots, code: Code, idle: IdlePaths) ->
 
 def use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
     """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service
-    idles are left out.
+    idles are left out. What collects garbage beside the requests is the use of those who took the
+    memory, where some did.
     """
+    return _with_collector(_use_in_stacks(profile, code, idle), profile, code)
+
+
+def _use_in_stacks(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
     own: dict[FunctionKey, float] = {}
     total: dict[FunctionKey, float] = {}
     frames: dict[FunctionKey, Frame] = {}
@@ -100,6 +118,40 @@ def use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
         awaits=awaiting,
         samples=sum(own.values()),
     )
+
+
+def _with_collector(use: CpuUse, profile: Profile, code: Code) -> CpuUse:
+    """The use with what Go's collector takes charged to who took the memory: what they collected
+    themselves, and of the rest their part of the bytes; without those, of the time that allocating
+    takes.
+    """
+    own, total, collects = dict(use.own), dict(use.total), dict[FunctionKey, float]()
+    taken, frames = dict[FunctionKey, float](), dict(use.frames)
+    beside = dict[FunctionKey, float]()
+    for stack, weight in profile.stacks.items():
+        names = {frame.function for frame in stack if frame.kind == FrameKind.GO}
+        owner = code.owner(stack) if names else None
+        if owner is None or owner.key not in use.own:
+            continue
+        if names & _COLLECTS_BESIDE:
+            _credit(beside, (owner.key,), weight)
+        elif names & _COLLECTS_WITHIN:
+            _credit(collects, (owner.key,), weight)
+        if _ALLOCATES in names and owner.is_app:
+            _credit(taken, (owner.key,), weight)
+    if profile.allocated:
+        taken = {}
+        for stack, size in profile.allocated.items():
+            if (owner := code.owner(stack)) is not None and owner.is_app:
+                _credit(taken, (owner.key,), size)
+                frames.setdefault(owner.key, owner.frame)
+    whole, rest = sum(taken.values()), sum(beside.values())
+    if whole:
+        own = {key: left for key, w in own.items() if (left := w - beside.get(key, 0.0)) > 0}
+        for key, part in taken.items():
+            for weights in (own, total, collects):
+                _credit(weights, (key,), rest * part / whole)
+    return replace(use, own=own, total=total, frames=frames, collects=collects)
 
 
 def _use_in_snapshots(snapshots: Snapshots) -> CpuUse:

@@ -44,7 +44,11 @@ _COMPILED_IN = re.compile(
     r"(?:>::\w+$| as [<&]*(?:std|core|alloc)\b))"
     r"|^(?:__rust_|rust_|_start$|__libc_|_Unwind_)"
 )
-_CARGO = re.compile(r"/registry/src/|/git/checkouts/|^/rustc/")
+# Sources of others, as debug information names them: of cargo, and headers that are installed.
+_OTHERS = re.compile(
+    r"/registry/src/|/git/checkouts/|^/rustc/|^/usr/(?:local/)?include/|/include/c\+\+/"
+    r"|/vcpkg_installed/|/\.conan2?/"
+)
 # The crate of a function, or of the type that it is of.
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
@@ -158,7 +162,7 @@ class Code:
             return Origin.NATIVE
         if _COMPILED_IN.search(frame.function):
             return Origin.RUNTIME
-        if _CARGO.search(frame.file):
+        if _OTHERS.search(frame.file):
             return Origin.LIBRARY
         crate = _CRATE.match(frame.function)
         theirs = crate is not None and f"{crate[1]}::" in self.libraries

@@ -5,7 +5,7 @@ same lock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -30,6 +30,22 @@ def wait_site(snapshot: Snapshot) -> WaitSite:
     """
     target = snapshot.sample.wait_on
     return snapshot.calls, "" if target.startswith(FUTEX) else target
+
+
+def waiters_at(sites: LockSites, present: Sequence[Snapshot]) -> list[Snapshot]:
+    """The threads that wait at some sites."""
+    return [s for s in present if s.waits_inside and wait_site(s) in sites]
+
+
+def address_shared(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> Share:
+    """The share of waiters, where there are several, on an address that another sleeps on too."""
+    same = total = 0
+    for present in instants:
+        waits = [(s.sample.pid, s.sample.wait_on) for s in waiters_at(sites, present)]
+        if len(waits) > 1:
+            total += len(waits)
+            same += sum(waits.count(wait) > 1 for wait in waits)
+    return same / total if total else 0.0
 
 
 @dataclass(slots=True)

@@ -28,6 +28,9 @@ FUTEX = "futex:"
 FOR_A_THREAD = "futex:thread:"
 # The same for what several may have at once: a runtime knows it of a semaphore that counts.
 SEVERAL = "futex:several:"
+# The same for a channel: many may wait at one for what others take from it, or put into it, so that
+# it need not be a lock.
+CHANNEL = "futex:channel:"
 
 
 # The last number of a thread's name, which tells it from the others of its pool.
@@ -77,6 +80,11 @@ class Snapshot:
     def waits_inside(self) -> bool:
         """Whether it waits for what others of the service hold or do."""
         return self.state == ThreadState.LOCK or self.awaits_a_result
+
+    @property
+    def at_channel(self) -> bool:
+        """Whether it waits until another sends what it takes, or takes what it sends."""
+        return self.sample.wait_on.startswith((CHANNEL, SEVERAL))
 
     @property
     def handed_over(self) -> bool:

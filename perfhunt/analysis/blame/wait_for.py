@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import CallPath, FunctionKey, in_event_loop
-from perfhunt.analysis.blame.sites import LockSites, WaitSite, joined_sites, wait_site
+from perfhunt.analysis.blame.sites import (
+    LockSites,
+    WaitSite,
+    address_shared,
+    joined_sites,
+    wait_site,
+    waiters_at,
+)
 from perfhunt.analysis.blame.snapshots import (
     FOR_A_THREAD,
     SEVERAL,
@@ -69,10 +76,10 @@ class Contention:
     another. `waiting` is the mean number of waiters. `depth`: how many frames from the root a
     holder shares with the waiters (0: it is anywhere); `near`: so many that it had entered the very
     function in which the others wait. `handoff`: the holders are threads of another kind, which do
-    the waiters' work for them; `by_tasks`: they are tasks of an event loop, made for a request.
+    the waiters' work for them; `by_tasks`: they are tasks that were made for a request.
     `for_result`: the waiters await a bare future, which may be for what is elsewhere as well.
     `told`: the runtime says who holds what, so nothing is inferred. `counted`: it says that several
-    may hold it at once.
+    may hold it at once. `at_channel`: they wait at channels, from which several may take.
     """
 
     sites: LockSites
@@ -89,6 +96,7 @@ class Contention:
     for_result: bool = False
     told: bool = False
     counted: bool = False
+    at_channel: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -99,12 +107,16 @@ class Contention:
         each waiter has an address of its own to sleep on: a connection that was checked out, not a
         section that was entered.
         """
+        if self.handoff:
+            return False
         if self.counted:
             return bool(self.holders)
         if self.told:
             return self.concurrent >= THRESHOLDS.several
-        if not self.holders or self.same_address >= THRESHOLDS.same_address or self.handoff:
+        if not self.holders:
             return False
+        if self.same_address >= THRESHOLDS.same_address:
+            return self.at_channel and self.concurrent >= THRESHOLDS.several
         return self.concurrent >= THRESHOLDS.several or not self.near
 
 
@@ -181,7 +193,7 @@ def _contention(
     sites: LockSites, instants: Sequence[Sequence[Snapshot]], captured: int
 ) -> Contention:
     """The contention at `sites`, from the instants at which somebody waits there, of `captured`."""
-    waiters = [s for present in instants for s in _waiters(sites, present)]
+    waiters = [s for present in instants for s in waiters_at(sites, present)]
     candidates = [_candidates(sites, present) for present in instants]
     for_threads, for_result = _wait_for_threads(waiters), _wait_for_result(waiters)
     anywhere = for_threads or for_result
@@ -201,7 +213,10 @@ def _contention(
     counts = [len(at_once) for at_once in holding if at_once]
     held = [s for at_once in holding for s in at_once]
     waiter, _ = Counter(s.owner.key for s in waiters).most_common(1)[0]
-    same_address = _same_address(sites, instants)
+    same_address = address_shared(sites, instants)
+    at_channel = _mostly(s.at_channel for s in waiters)
+    # Who was there before the requests, and takes one after the other, works for all at a channel.
+    one_queue = at_channel and _mostly(s.outlives_requests for s in held)
     return Contention(
         sites=sites,
         waiter=waiter,
@@ -218,13 +233,15 @@ def _contention(
         or (
             not is_told
             and holders.depth == 0
-            and same_address < THRESHOLDS.same_address
+            and (one_queue or same_address < THRESHOLDS.same_address)
             and _are_helpers(held, waiters)
         ),
-        by_tasks=not for_result and _mostly(s.sample.task for s in held),
+        by_tasks=not for_result
+        and _mostly(s.sample.task and not s.outlives_requests for s in held),
         for_result=for_result,
         told=is_told,
         counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
+        at_channel=at_channel,
     )
 
 
@@ -232,7 +249,7 @@ def _told(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> list[list
     """The threads that provably hold what some wait for at `sites`, per instant."""
     told = []
     for present in instants:
-        wanted = {(s.sample.pid, s.sample.wait_on) for s in _waiters(sites, present)}
+        wanted = {(s.sample.pid, s.sample.wait_on) for s in waiters_at(sites, present)}
         holding = (s for s in present if any((s.sample.pid, h) in wanted for h in s.sample.holds))
         told.append([_Candidate(s, 0) for s in holding])
     return told
@@ -242,10 +259,6 @@ def _mostly(found: Iterable[bool]) -> bool:
     """Whether it is so of more than half of some."""
     each = list(found)
     return sum(each) > _MOSTLY * len(each)
-
-
-def _waiters(sites: LockSites, present: Sequence[Snapshot]) -> list[Snapshot]:
-    return [s for s in present if s.waits_inside and wait_site(s) in sites]
 
 
 def _wait_for_threads(waiters: Sequence[Snapshot]) -> bool:
@@ -307,7 +320,7 @@ def _strangers(
 
 def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidate]:
     """The busy threads that may hold what others wait for at `sites`, at one instant."""
-    waiting = _waiters(sites, present)
+    waiting = waiters_at(sites, present)
     pids = {s.sample.pid for s in waiting}
     # A file lock or the like has a name, and any process may hold it.
     for_threads = _wait_for_threads(waiting)
@@ -380,14 +393,3 @@ def _cover(candidates: _Candidates, depth: int) -> _Holders:
 def _dispersion(count: NDArray[np.float64]) -> float:
     """Variance over mean: 1 for Poisson, 0 for a constant number."""
     return float(count.var() / count.mean())
-
-
-def _same_address(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> Share:
-    """The share of waiters, where there are several, on an address that another sleeps on too."""
-    same = total = 0
-    for present in instants:
-        waits = [(s.sample.pid, s.sample.wait_on) for s in _waiters(sites, present)]
-        if len(waits) > 1:
-            total += len(waits)
-            same += sum(waits.count(wait) > 1 for wait in waits)
-    return same / total if total else 0.0

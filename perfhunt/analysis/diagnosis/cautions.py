@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.answer.advice import tied
 from perfhunt.analysis.diagnosis.answer.load_doubts import about_load
 from perfhunt.analysis.diagnosis.features import wire_at_knee
+from perfhunt.analysis.diagnosis.known.runtimes import compiling
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
@@ -46,6 +47,9 @@ class CautionThresholds:
     # Share of the host's CPU in use, and of the target's cores, between which others took it.
     host_busy: Share = 0.9
     target_not_busy: Share = 0.7
+    # Of the CPU that the target used, what its compilers took: a service that is warm leaves them
+    # one or two hundredths.
+    not_warm: Share = 0.1
     # Of the answers, those that wait for an acknowledgement: what a p99 leaves room for.
     held_back: Share = 0.01
 
@@ -79,6 +83,7 @@ def cautions(
         *_lost_at_the_floor(evidence),
         *_about_findings(findings, bottleneck, knee),
         *_about_wire(reading, bottleneck),
+        *_about_compilers(evidence),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
 
@@ -244,7 +249,7 @@ def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < THRESHOLDS.few_samples:
         yield Caution(
             CautionCode.PROFILE_SHORT,
-            f"The profile holds {profile.counted}: enough for large shares only.",
+            f"The profile of this load holds {profile.counted}: enough for large shares only.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped
@@ -325,6 +330,21 @@ def _about_wire(reading: EvidenceReading, bottleneck: Bottleneck | None) -> Iter
             f"Connections on this host found an accept queue full {seen.overflows:,} times{limit}:"
             " each waits a second or more.",
             f"{FIXES[BottleneckClass.BACKLOG]}.",
+        )
+
+
+def _about_compilers(evidence: Evidence) -> Iterator[Caution]:
+    """A JVM that compiled at the knee: the code that was measured is not what will run later."""
+    states = evidence.knee.states
+    if evidence.runtime != "jvm" or states is None:
+        return
+    took, used = compiling(states), states.in_state(ThreadState.ON_CPU)
+    if took > THRESHOLDS.not_warm * used:
+        yield Caution(
+            CautionCode.COMPILING,
+            f"The JVM's compilers used {took:.2f} of the service's {used:.2f} cores at the knee: it"
+            " was not warm, and is quicker once it is.",
+            "Let it serve for some minutes before, then measure again: the knee may lie higher.",
         )
 
 

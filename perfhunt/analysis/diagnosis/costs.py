@@ -85,6 +85,11 @@ class Cost:
         )
 
     @property
+    def running(self) -> Seconds:
+        """What it takes of the cores: by itself, and for collecting what it left."""
+        return self.cpu + self.queues.get((Cause.COLLECTOR, _ON_CPU), 0.0)
+
+    @property
     def unseen(self) -> Seconds:
         """The part of the blame that is requests which no thread had."""
         return sum(value for (cause, _), value in self.queues.items() if is_unseen(cause))
@@ -219,7 +224,10 @@ def _cpu_costs(reading: SpanReading) -> dict[FunctionKey, Cost]:
     for key, share in reading.use.shares().items():
         samples, own = reading.use.own[key], share * cpu
         error = share_error(own, share, samples)
-        costs[key] = Cost(key, cpu=own, error=error, own_error=error)
+        collecting = reading.use.collects.get(key, 0.0) / reading.use.samples * cpu
+        costs[key] = Cost(key, cpu=own - collecting, error=error, own_error=error)
+        if collecting:
+            costs[key].charge(Cause.COLLECTOR, _ON_CPU, collecting)
     return costs
 
 

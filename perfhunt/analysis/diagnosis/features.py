@@ -15,6 +15,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReadin
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
+from perfhunt.analysis.diagnosis.known.blocking_pool import blocking_pool_at_work
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, collecting, traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
@@ -210,7 +211,7 @@ def features_of(
         pool_use=knee.pools.get(group),
         pool_is_loop=traits.main_loop or group in _loop_groups(reading),
         loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
-        helpers=helpers_at_work(knee) if traits.helpers else None,
+        helpers=_helpers(knee, traits),
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         contended=knee.contended,
         long_polls=span.profile.long_polls if span.profile is not None else (),
@@ -230,8 +231,14 @@ def features_of(
         own_part=knee.own_part,
         peers=peer_loads(reading, suspects),
         paused=knee.paused,
-        collecting=collecting(span.states, knee.paused) if traits.collector else 0.0,
+        collecting=_collecting(knee) if traits.collector else 0.0,
     )
+
+
+def _collecting(knee: SpanReading) -> Cores:
+    """Cores that collecting garbage used, in threads of its own or by the profile."""
+    used = sum(knee.use.collects.values()) / knee.use.samples if knee.use.samples else 0.0
+    return collecting(knee.span.states, knee.paused) + used * (on_cpu(knee.span) or 0.0)
 
 
 def wire_at_knee(reading: EvidenceReading) -> WireReading | None:
@@ -282,6 +289,13 @@ def _endpoints(reading: SpanReading) -> dict[str, float]:
     """Mean threads waiting on each endpoint, where no stacks tell who waits there; else none."""
     exact = reading.span.states
     return dict(exact.endpoints()) if exact is not None and not reading.has_instants else {}
+
+
+def _helpers(knee: SpanReading, traits: RuntimeTraits) -> PoolUse | None:
+    """By stacks, where those are read of all threads; else by their states."""
+    if traits.parks:
+        return blocking_pool_at_work(knee)
+    return helpers_at_work(knee) if traits.helpers else None
 
 
 def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:

@@ -58,7 +58,7 @@ _CHARGED = {
     str(Cause.POOL): "others waiting for what it had checked out",
     str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
-    str(Cause.COLLECTOR): "others standing still while its garbage was collected",
+    str(Cause.COLLECTOR): "the collection of its garbage",
     str(Cause.ACK): "answers held back until their first piece was acknowledged",
 }
 # What others wait for that a function has, and what it does itself, as classes.
@@ -130,7 +130,10 @@ def cpu_part(reading: EvidenceReading, suspects: Suspects) -> Share:
     queues = sum(sum(cost.queues.values()) for cost in costs)
     if queues <= _LITTLE_QUEUEING * sum(cost.blamed for cost in costs):
         return min(1.0, cpu_saturation(reading))
-    for_cpu = (cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs)
+    for_cpu = (
+        cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) + cost.running - cost.cpu
+        for cost in costs
+    )
     return sum(for_cpu) / queues
 
 

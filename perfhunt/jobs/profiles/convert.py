@@ -62,5 +62,5 @@ def _target_format(request: ConvertRequest) -> ProfileFormat:
     if form is None:
         raise UsageError(f"{request.target} does not say which format to write", hint)
     if form.write is None:
-        raise UsageError(f"{form.name} is read, and not written", hint)
+        raise UsageError(f"{form.name} is read, and not written: {form.unwritten}", hint)
     return form

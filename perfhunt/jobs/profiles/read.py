@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import shutil
 import sys
 import tempfile
@@ -38,6 +39,18 @@ _HEAD: Bytes = 1 << 16  # by which a format is known: many lines of deep stacks
 _LARGEST: Bytes = 128 << 20
 _DEEPEST = 800  # levels of JSON: pyinstrument nests two for each call
 _GZIP = b"\x1f\x8b"
+# What tools record in before they print it: how each begins, what it is, and what reads it.
+_RECORDINGS = (
+    (rb"PERFILE2", "a recording of perf", "perf script -i FILE | perfhunt convert - B"),
+    (rb"MOJ[\0-\x1f]", "Austin's binary form", "mojo2austin FILE B.austin"),
+    (rb"Nettrace", "a recording of .NET", "dotnet-trace convert --format Speedscope FILE"),
+    (rb"memray\0", "a recording of memray", "memray transform speedscope FILE"),
+    (
+        rb"rbspy[0-9]",
+        "a recording of rbspy",
+        "rbspy report -i FILE -f speedscope -o B.speedscope.json",
+    ),
+)
 _HINT = "perfhunt convert --list names the formats; --from NAME says which it is."
 
 
@@ -108,6 +121,9 @@ def _of_file(file: BinaryIO, source: str, form: ProfileFormat | None, asked: str
     if head[: len(_GZIP)] == _GZIP:
         content = io.BytesIO(unzipped(read_all(file.read, _LARGEST, "it"), _LARGEST, "it"))
         head = content.getbuffer()[:_HEAD].tobytes()
+    for begins, what, next_step in _RECORDINGS:
+        if form is None and re.match(begins, head):
+            raise Unreadable(f"it is {what}, which only its own tool reads", f"First: {next_step}")
     if form is None and not looks_like_json(head):
         form = format_by_content(head) or format_by_suffix(source)
         if form is None:

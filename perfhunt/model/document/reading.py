@@ -233,5 +233,6 @@ def _rise(shaped: RiseDocument) -> Rise:
 
 def _profile(shaped: ProfileDocument, stacks: Mapping[Stack, float]) -> Profile:
     return Profile(
-        **same_fields(Profile, shaped, "stacks", "lock_waits", "long_polls"), stacks=dict(stacks)
+        **same_fields(Profile, shaped, "stacks", "lock_waits", "long_polls", "allocated"),
+        stacks=dict(stacks),
     )

@@ -260,7 +260,7 @@ def _rise(rise: Rise) -> RiseDocument:
 
 def _profile(span: str, profile: Profile) -> ProfileDocument:
     return ProfileDocument(
-        **same_fields(Profile, profile, "stacks", "lock_waits", "long_polls"),
+        **same_fields(Profile, profile, "stacks", "lock_waits", "long_polls", "allocated"),
         weight=profile.total,
         file=profile_file(span),
     )

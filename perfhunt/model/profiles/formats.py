@@ -14,15 +14,22 @@ from perfhunt.model.profile import FrameKind, Profile
 from perfhunt.model.profiles.readers.cpuprofile import is_cpuprofile, read_cpuprofile
 from perfhunt.model.profiles.readers.folded import is_folded, read_any_folded
 from perfhunt.model.profiles.readers.jfr import is_jfr_print, read_jfr_print
-from perfhunt.model.profiles.readers.memray import is_memray, read_memray
 from perfhunt.model.profiles.readers.perf_script import is_perf_script, read_perf_script
+from perfhunt.model.profiles.readers.phpspy import is_phpspy, read_phpspy
 from perfhunt.model.profiles.readers.pprof import is_pprof, read_pprof
-from perfhunt.model.profiles.readers.pyinstrument import is_pyinstrument, read_pyinstrument
-from perfhunt.model.profiles.readers.scalene import is_scalene, read_scalene
+from perfhunt.model.profiles.readers.python.austin import is_austin, read_austin
+from perfhunt.model.profiles.readers.python.memray import is_memray, read_memray
+from perfhunt.model.profiles.readers.python.pyinstrument import is_pyinstrument, read_pyinstrument
+from perfhunt.model.profiles.readers.python.scalene import is_scalene, read_scalene
 from perfhunt.model.profiles.readers.speedscope import UNITS, is_speedscope, read_speedscope
 from perfhunt.model.profiles.readers.trace_events import is_trace, read_trace
-from perfhunt.model.profiles.writers.pprof import is_exact, pprof_bytes
+from perfhunt.model.profiles.writers.austin import AUSTIN_GRAIN, austin_bytes
+from perfhunt.model.profiles.writers.cpuprofile import CPUPROFILE_GRAIN, cpuprofile_bytes
+from perfhunt.model.profiles.writers.grain import SAMPLES, Grain, period
+from perfhunt.model.profiles.writers.perf_script import PERF_GRAIN, perf_script_bytes
+from perfhunt.model.profiles.writers.pprof import PPROF_GRAIN, pprof_bytes
 from perfhunt.model.profiles.writers.speedscope import speedscope_text
+from perfhunt.model.profiles.writers.trace_events import TRACE_GRAIN, trace_bytes
 from perfhunt.version import __version__
 
 _JSON = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]"])')
@@ -54,7 +61,8 @@ class Held(StrEnum):
 class ProfileFormat:
     """A format of profiles. `known`: whether the beginning of a text, bytes, or a whole JSON value
     is of it. `read` takes what `held` says, and which value was asked for ("": the default);
-    `write` None: it is only read. `keeps`: what it says, as far as we read it.
+    `write` None: it is only read, `unwritten` says why. `keeps`: what it says, as far as we read
+    it. `grain`: what its weights are rounded to.
     """
 
     name: str
@@ -65,6 +73,8 @@ class ProfileFormat:
     known: Callable[[Any], bool]
     read: Callable[[Any, str], Profile]
     write: Callable[[Profile], bytes] | None = None
+    grain: Grain | None = None
+    unwritten: str = ""
 
 
 def _folded(profile: Profile) -> bytes:
@@ -80,16 +90,39 @@ def _is_recording(head: Any) -> bool:
 
 
 _PLACES = frozenset({Part.FILES, Part.LINES})
+_RECORDED = "only a JVM writes recordings"
+_OTHER_KIND = "it holds sums that only {} itself makes, not stacks"
 _TABLE = (
     ProfileFormat(
         name="folded",
-        help="stacks, one a line: flamegraph.pl, py-spy, async-profiler, Austin",
-        suffixes=(".folded", ".collapsed", ".austin"),
+        help="stacks, one a line: flamegraph.pl, py-spy, rbspy, async-profiler",
+        suffixes=(".folded", ".collapsed"),
         held=Held.LINES,
         keeps=_PLACES | {Part.KINDS, Part.FRACTIONS},
         known=is_folded,
         read=read_any_folded,
         write=_folded,
+    ),
+    ProfileFormat(
+        name="austin",
+        help="Austin's text",
+        suffixes=(".austin",),
+        held=Held.LINES,
+        keeps=_PLACES | {Part.UNIT, Part.DURATION, Part.ORDER},
+        known=is_austin,
+        read=read_austin,
+        write=austin_bytes,
+        grain=AUSTIN_GRAIN,
+    ),
+    ProfileFormat(
+        name="phpspy",
+        help="phpspy's text",
+        suffixes=(".phpspy",),
+        held=Held.LINES,
+        keeps=_PLACES | {Part.ORDER},
+        known=is_phpspy,
+        read=read_phpspy,
+        unwritten="it is the text of one tool, and nothing but stackcollapse-phpspy.pl reads it",
     ),
     ProfileFormat(
         name="speedscope",
@@ -110,15 +143,18 @@ _TABLE = (
         known=is_pprof,
         read=read_pprof,
         write=pprof_bytes,
+        grain=PPROF_GRAIN,
     ),
     ProfileFormat(
         name="cpuprofile",
-        help="V8: Node and Chrome",
+        help="V8: Node, Chrome's DevTools, VS Code",
         suffixes=(".cpuprofile",),
         held=Held.JSON,
-        keeps=_PLACES | {Part.ORDER},
+        keeps=_PLACES | {Part.UNIT, Part.ORDER},
         known=is_cpuprofile,
         read=read_cpuprofile,
+        write=cpuprofile_bytes,
+        grain=CPUPROFILE_GRAIN,
     ),
     ProfileFormat(
         name="perf-script",
@@ -128,15 +164,19 @@ _TABLE = (
         keeps=frozenset({Part.FILES, Part.KINDS, Part.ORDER}),
         known=is_perf_script,
         read=read_perf_script,
+        write=perf_script_bytes,
+        grain=PERF_GRAIN,
     ),
     ProfileFormat(
         name="trace-events",
-        help="Chrome's trace events (X, B and E): VizTracer, py-spy",
+        help="Chrome's trace events (X, B and E): Perfetto, VizTracer, py-spy",
         suffixes=(".trace.json",),
         held=Held.JSON,
-        keeps=_PLACES | {Part.FRACTIONS, Part.UNIT, Part.ORDER},
+        keeps=_PLACES | {Part.UNIT, Part.ORDER},
         known=is_trace,
         read=read_trace,
+        write=trace_bytes,
+        grain=TRACE_GRAIN,
     ),
     ProfileFormat(
         name="jfr",
@@ -146,6 +186,7 @@ _TABLE = (
         keeps=frozenset({Part.LINES, Part.ORDER}),
         known=_is_recording,
         read=read_jfr_print,
+        unwritten=_RECORDED,
     ),
     ProfileFormat(
         name="jfr-print",
@@ -155,6 +196,7 @@ _TABLE = (
         keeps=frozenset({Part.LINES, Part.ORDER}),
         known=is_jfr_print,
         read=read_jfr_print,
+        unwritten=_RECORDED,
     ),
     ProfileFormat(
         name="scalene",
@@ -164,6 +206,7 @@ _TABLE = (
         keeps=_PLACES | {Part.FRACTIONS, Part.UNIT, Part.DURATION},
         known=is_scalene,
         read=read_scalene,
+        unwritten=_OTHER_KIND.format("scalene"),
     ),
     ProfileFormat(
         name="pyinstrument",
@@ -173,6 +216,7 @@ _TABLE = (
         keeps=_PLACES | {Part.FRACTIONS, Part.UNIT, Part.DURATION},
         known=is_pyinstrument,
         read=read_pyinstrument,
+        unwritten="it holds frames in pyinstrument's own order of time",
     ),
     ProfileFormat(
         name="memray",
@@ -182,6 +226,7 @@ _TABLE = (
         keeps=_PLACES | {Part.UNIT},
         known=is_memray,
         read=read_memray,
+        unwritten=_OTHER_KIND.format("memray"),
     ),
 )
 PROFILE_FORMATS: Mapping[str, ProfileFormat] = {form.name: form for form in _TABLE}
@@ -239,10 +284,13 @@ def losses(profile: Profile, source: ProfileFormat | None, written: ProfileForma
     if source is not None and Part.ORDER in source.keeps:
         lost.append(str(Part.ORDER))  # Stacks are summed up by every reader.
     lines = [f"not kept in {written.name}: {', '.join(lost)}"] if lost else []
-    if Part.FRACTIONS not in written.keeps:
-        rounded = sum(not is_exact(profile, weight) for weight in profile.stacks.values())
+    if (grain := written.grain) is not None:
+        rounded = sum(not grain.is_exact(profile, weight) for weight in profile.stacks.values())
         if rounded:
             lines.append(f"rounded: {rounded:,} weights, since {written.name} has whole numbers")
+        if grain.timed and profile.unit == SAMPLES:
+            each = period(profile) * 1e6
+            lines.append(f"a sample is {each:,.0f} microseconds in {written.name}, which has times")
     if written.name == "speedscope" and profile.unit not in ("samples", *UNITS):
         lines.append(f"not kept: the unit, {profile.unit} (speedscope has none of that name)")
     return lines

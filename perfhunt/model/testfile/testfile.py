@@ -228,6 +228,9 @@ def _target(top: Reader) -> Target:
     return target
 
 
+_ABSTRACT = ("unix:@", "unix:///@", "@")
+
+
 def url_problem(url: str) -> str:
     """Why load cannot be sent to a url, as the end of a sentence; "" for `scheme://host[:port]` and
     a unix socket.
@@ -247,7 +250,12 @@ def url_problem(url: str) -> str:
         or " " in url
         or port == 0
     ):
-        return f"{show(redact.url(url))} is not http:// or https:// with a host"
+        shown = show(redact.url(url))
+        if url.startswith("/"):
+            return f"{shown} is a path: that of a unix socket is written behind unix:"
+        if url.startswith(_ABSTRACT):
+            return f"{shown} is an abstract unix socket; requests are sent to one with a path"
+        return f"{shown} is not http:// or https:// with a host"
     if parts.username is not None or parts.password is not None:
         return (
             "holds a user name or password, which would be stored; send an Authorization header"

@@ -1,5 +1,5 @@
 """What a task waits for, from where in asyncio its chain of coroutines ends; what a greenlet does,
-from where in gevent or eventlet its stack ends.
+from where in gevent or eventlet its stack ends; which lock a thread waits for.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from itertools import takewhile
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.cpython.chains import SLEEP, AwaitChain
 from perfhunt.profilers.cpython.greenlets import WaitingGreenlet
-from perfhunt.target.proc.waits import Wait
+from perfhunt.profilers.cpython.layouts.layout import Offset
+from perfhunt.target.proc.memory import ProcessMemory
+from perfhunt.target.proc.waits import Wait, slept_on
 
 _ASYNCIO = re.compile(r"/asyncio/(\w+)\.py$")
 # What the modules of asyncio wait for, those whose every wait is of one kind.
@@ -44,7 +46,8 @@ _IN_A_THREAD = re.compile(r"(?:^|\.)run_(?:sync_)?in_(?:worker_)?(?:thread|execu
 _LOCK = "Lock.acquire"
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/")
 _EVENT = "Event.wait"
-
+_STACK: Bytes = 4096  # of a waiter, from where it sleeps up to where it entered the wait
+_HAS_PARKED = 2  # the bit of a lock's byte (cpython/lock.h)
 
 # Greenlets: the modules of their libraries that wait for the network, and those that wait for a
 # thread of a pool. What else they have is within the process, most of it in compiled code: then the
@@ -59,6 +62,23 @@ _MUTEX = re.compile(r"Lock\w*\.|^Semaphore\.")
 _SIGNALLED = re.compile(r"(?:Condition|Event|Queue|Barrier|Pool)\.")
 # Of drivers that are handed such a wait.
 _WAITS_FOR_A_FILE = re.compile(r"wait_(?:callback|read|write)$")
+
+
+def with_lock(wait: Wait, line: bytes, memory: ProcessMemory, parked: Offset | None) -> Wait:
+    """A thread's wait for a lock, by the address of the lock where each waiter sleeps on one of its
+    own (`parked`, see Layout). `line` is what the kernel says of the thread.
+
+    It is believed where the waiter sleeps on a word of its own stack, which leads to the byte of a
+    lock that has somebody parked: an extension's own semaphore is taken for what it is.
+    """
+    if parked is None or wait.state is not ThreadState.LOCK or (at := slept_on(line)) is None:
+        return wait
+    address, stack = at
+    if not 0 <= address - stack < _STACK:
+        return wait
+    lock = memory.word(address + parked)
+    held = memory.read(lock, 1)
+    return Wait(wait.state, f"{FUTEX}{lock:#x}") if held and held[0] & _HAS_PARKED else wait
 
 
 def wait_of(chain: AwaitChain, now: Seconds) -> Wait:

@@ -101,15 +101,15 @@ class Chains:
         self._objects, self._memory = objects, objects.memory
         self._layout, self._frame = objects.layout.task, objects.layout.frame
         self._instructions = objects.layout.code.instructions
-        task = self._layout
-        self.task_size = max(task.coroutine, task.waiter, task.state, WORD) + WORD
-        self._future_size = max(task.callback, WORD) + WORD
-        self._task_fields = fields_at(WORD, task.state, task.coroutine, task.waiter)
+        task, self._type = self._layout, objects.layout.object_type
+        self.task_size = max(task.coroutine, task.waiter, task.state, self._type) + WORD
+        self._future_size = max(task.callback, self._type) + WORD
+        self._task_fields = fields_at(self._type, task.state, task.coroutine, task.waiter)
         # A coroutine with most of its values: few have more.
         frame, begin = self._frame, task.coroutine_frame
         self._carrier_size = begin + frame.values + _VALUES * WORD
         parts = (frame.code, frame.instruction, frame.top, frame.values)
-        self._carrier_fields = fields_at(WORD, *(begin + part for part in parts))
+        self._carrier_fields = fields_at(self._type, *(begin + part for part in parts))
         types = objects.types
         coroutine_like = ("coroutine", "generator", "async_generator")
         self._carriers = {types[name] for name in coroutine_like}
@@ -197,7 +197,7 @@ class Chains:
         if not future:
             return False
         walk.future = self._noted(future, self._future_size, walk)
-        kind = word_at(walk.future, WORD)
+        kind = word_at(walk.future, self._type)
         if objects.type_name(kind) != layout.gathering_type:
             return False
         if layout.gathered:
@@ -207,7 +207,7 @@ class Chains:
             children = objects.item(attributes, "_children")
         if not children:
             return False
-        count = min(self._memory.word(children + 2 * WORD), _MOST_GATHERED)
+        count = min(self._memory.word(children + self._type + WORD), _MOST_GATHERED)
         items = self._memory.words(self._memory.word(children + layout.list_items), count)
         walk.asked.update(items)
         # They may have been made since the tasks were listed.
@@ -238,18 +238,19 @@ class Chains:
                 return
             walk.frames.append(code.frame(at_instruction - code_at - self._instructions))
             walk.at, walk.raw, walk.owner = awaitable, raw, pointer(owner)
-            last = self._last_value(awaitable, top)
+            last = self._awaited_value(awaitable, top)
             inside = 0 <= last <= len(raw) - WORD
             walk.note(awaitable, raw[: max(least, last + WORD)] if inside else raw)
             there = raw[last : last + WORD] if inside else self._noted(awaitable + last, WORD, walk)
             awaitable = pointer(word_at(there, 0))
 
-    def _last_value(self, coroutine: int, top: int) -> int:
-        """Where a coroutine has the last of its values, which is what it awaits."""
+    def _awaited_value(self, coroutine: int, top: int) -> int:
+        """Where a coroutine has what it awaits, near the end of its values."""
+        below = self._frame.awaited
         if self._frame.top_is_address:
-            return top - WORD - coroutine
+            return top - below * WORD - coroutine
         values = (top & _HALF ^ _SIGN) - _SIGN
-        return self._layout.coroutine_frame + self._frame.values + (values - 1) * WORD
+        return self._layout.coroutine_frame + self._frame.values + (values - below) * WORD
 
     def _due(self, walk: _Walk) -> Seconds | None:
         """When a sleep is over, if it is one of asyncio's own."""
@@ -260,8 +261,8 @@ class Chains:
         if len(walk.raw) < at + WORD:
             return None
         handle = pointer(word_at(walk.raw, at))
-        known = self._noted(handle, max(timer.when, WORD) + WORD, walk)
-        if self._objects.type_name(word_at(known, WORD)) != _HANDLE:
+        known = self._noted(handle, max(timer.when, self._type) + WORD, walk)
+        if self._objects.type_name(word_at(known, self._type)) != _HANDLE:
             return None
         raw = self._noted(word_at(known, timer.when) + timer.value, WORD, walk)
         return float(_SECONDS.unpack(raw)[0]) or None

@@ -150,9 +150,10 @@ class Greenlets:
     def _hits(self) -> list[int]:
         """Where something of the known types may be; types that are new are known afterwards."""
         type_of_types, base = self._objects.types["type"], self._objects.layout.task.type_base
+        begin = self._objects.layout.object_type
         types, places = list[int](), list[int]()
         for at, word in self._resident.holding({type_of_types, *self._types}):
-            (types if word == type_of_types else places).append(at - WORD)
+            (types if word == type_of_types else places).append(at - begin)
         bases = dict(zip(types, self._words([at + base for at in types]), strict=True))
         derived, before = self._types | {self._base}, -1
         while len(derived) > before:
@@ -255,8 +256,9 @@ class Greenlets:
         return stacks
 
     def _frames_of(self, held: Mapping[int, _State]) -> dict[int, int]:
-        of_object, kind = self._objects.layout.frame.of_object, self._objects.types["frame"]
-        parts = [state.frame + part for state in held.values() for part in (WORD, of_object)]
+        layout, kind = self._objects.layout, self._objects.types["frame"]
+        steps = layout.object_type, layout.frame.of_object
+        parts = [state.frame + step for state in held.values() for step in steps]
         words = self._words(parts)
         return {
             at: frame

@@ -8,7 +8,6 @@ state belong together beyond doubt.
 
 from __future__ import annotations
 
-import os
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
+from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet, with_lock
 from perfhunt.profilers.cpython.chains import AwaitChain
 from perfhunt.profilers.cpython.greenlets import Greenlets, Readiness, is_hub
 from perfhunt.profilers.cpython.objects import Objects
@@ -26,7 +25,7 @@ from perfhunt.profilers.cpython.stacks import PythonThread, Stacks, ThreadStack
 from perfhunt.profilers.cpython.target import learnt_layout
 from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.memory import ProcessMemory
-from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
+from perfhunt.target.proc.threads import WatchedThread, WatchedThreads, queued_longer
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 # Threads that are read between two readings of their clocks: more of them cost less, but a clock
@@ -45,33 +44,13 @@ _UNNUMBERED = (
     "what a thread of the main interpreter runs in a subinterpreter is not told before 3.13"
 )
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
-_LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
 @dataclass(slots=True)
-class _WatchedThread:
-    """A thread between looks: its number here and in its own namespace, its open files, which name
-    this very thread, how long it had run and queued (the kernel's own line), and where it was.
-    """
+class _PythonWatched(WatchedThread):
+    """A thread between looks, and where it was."""
 
-    tid: int
-    own: int
-    name: str
-    syscall: int
-    schedstat: int
-    ran: bytes = b""
     at: ThreadStack = _NOWHERE
-    sample: ThreadSample | None = None
-
-    def stood(self, ran: bytes) -> ThreadSample | None:
-        """The last sample, if the thread has been asleep since."""
-        last = self.sample
-        return last if last is not None and last.still and ran == self.ran else None
-
-    def close(self) -> None:
-        for file in (self.syscall, self.schedstat):
-            if file >= 0:
-                os.close(file)
 
 
 @dataclass(slots=True)
@@ -80,7 +59,7 @@ class _Moved:
     and what it waits for. `threads` is what interpreters know of it, the outermost first.
     """
 
-    watched: _WatchedThread
+    watched: _PythonWatched
     threads: Sequence[PythonThread]
     before: bytes
     wait: Wait
@@ -125,12 +104,12 @@ class CpythonLooker:
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
         self._pid, self._runtime = pid, objects.runtime
+        self._parked = objects.layout.parked
         self._numbered = objects.layout.version >= _NUMBERED
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._greenlets = Greenlets(objects, self._stacks)
         self._waits = ProcessWaits(pid)
-        self._watched: dict[int, _WatchedThread] = {}
-        self._apart = has_own_pids(pid)
+        self._watched = WatchedThreads(pid, _PythonWatched)
         # What was told of a task, whether its sleep was over then, and the sample made of it.
         self._told: dict[int, tuple[AwaitChain, bool, ThreadSample]] = {}
         # Of greenlets, by which it is and the stack, and whether it is ready.
@@ -154,9 +133,7 @@ class CpythonLooker:
     def close(self) -> None:
         """Let the process go. Idempotent."""
         self._memory.close()
-        for watched in self._watched.values():
-            watched.close()
-        self._watched.clear()
+        self._watched.close()
 
     def look(self) -> list[ThreadSample]:
         """Every thread now, and every task that waits. Raises AttachFailed once the process is
@@ -175,56 +152,44 @@ class CpythonLooker:
         for thread in reversed(met):
             if self._numbered or thread.tid not in python:
                 python.setdefault(thread.tid, []).append(thread)
-        living = self._living()
+        living = self._watched.living()
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
         self.seen += len(python)
         self.unmatched += sum(tid not in living for tid in python)
-        for tid in self._watched.keys() - set(living.values()):
-            self._watched.pop(tid).close()
         every, samples = list(living.items()), list[ThreadSample]()
         for begin in range(0, len(every), _AT_ONCE):
             samples += self._threads(every[begin : begin + _AT_ONCE], python)
         samples += self._awaiting([thread.state for thread in met])
         return [*samples, *self._switched_out(samples)]
 
-    def _living(self) -> dict[int, int]:
-        """The threads: their numbers in their own namespace -> those of ours."""
-        if not self._apart:
-            return {tid: tid for tid in tids(self._pid)}
-        return host_tids(self._pid, {tid: watched.own for tid, watched in self._watched.items()})
-
     def _threads(
-        self, some: Sequence[tuple[int, int]], python: Mapping[int, Sequence[PythonThread]]
+        self,
+        some: Sequence[tuple[int, _PythonWatched]],
+        python: Mapping[int, Sequence[PythonThread]],
     ) -> Iterator[ThreadSample]:
-        """The samples of these threads, (own number, ours) each; those that ended have none."""
+        """The samples of these threads, (own number, thread) each; those that ended have none."""
         moved: list[_Moved] = []
-        for own, tid in some:
-            watched = self._watched.get(tid) or self._meet(own, tid)
-            before = watched and self._ran(watched)
-            if not watched or not before:
+        for own, watched in some:
+            before = self._watched.ran(watched)
+            if not before:
                 continue
             if stood := watched.stood(before):
                 yield stood
             else:
-                moved.append(_Moved(watched, python.get(own, ()), before, self._wait(watched)))
+                line = watched.call()
+                wait = self._waits.wait(watched.tid, line)
+                wait = with_lock(wait, line, self._memory, self._parked)
+                moved.append(_Moved(watched, python.get(own, ()), before, wait))
         stacks = iter(self._stacks.stacks([thread for each in moved for thread in each.threads]))
         for each in moved:
             at = _in_all([next(stacks) for _ in each.threads])
-            if after := self._ran(each.watched):
+            if after := self._watched.ran(each.watched):
                 yield self._sample(each, at, after)
-
-    def _ran(self, watched: _WatchedThread) -> bytes:
-        """How long a thread has run and queued; b"", and it is let go, once it has ended."""
-        try:
-            return os.pread(watched.schedstat, _LINE, 0)
-        except OSError:
-            self._watched.pop(watched.tid).close()
-            return b""
 
     def _sample(self, moved: _Moved, at: ThreadStack, after: bytes) -> ThreadSample:
         watched, wait = moved.watched, moved.wait
-        if wait.state is ThreadState.ON_CPU and _queued_longer(watched.ran, after):
+        if wait.state is ThreadState.ON_CPU and queued_longer(watched.ran, after):
             wait = Wait(ThreadState.RUN_QUEUE)
         asleep = wait.state not in _AT_WORK
         watched.ran, watched.at = after, at
@@ -239,35 +204,8 @@ class CpythonLooker:
         )
         return watched.sample
 
-    def _wait(self, watched: _WatchedThread) -> Wait:
-        try:
-            line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
-        except OSError:
-            line = b""
-        return self._waits.wait(watched.tid, line)
-
-    def _meet(self, own: int, tid: int) -> _WatchedThread | None:
-        base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
-        try:
-            schedstat = os.open(f"{base}/schedstat", flags)
-        except OSError:
-            return None
-        try:
-            syscall = os.open(f"{base}/syscall", flags)
-        except OSError:
-            syscall = -1
-        watched = _WatchedThread(
-            tid=tid,
-            own=own,
-            name=thread_name(self._pid, tid),
-            syscall=syscall,
-            schedstat=schedstat,
-        )
-        self._watched[tid] = watched
-        return watched
-
     def _awaiting(self, states: Sequence[int]) -> list[ThreadSample]:
-        entered = {frame for watched in self._watched.values() for frame in watched.at.outside}
+        entered = {frame for watched in self._watched for frame in watched.at.outside}
         now, told, samples = time.monotonic(), self._told, []
         chains = self._tasks.read(entered, states)
         for chain in chains:
@@ -318,11 +256,3 @@ def _in_all(stacks: Sequence[ThreadStack]) -> ThreadStack:
         tuple(frame for each in stacks for frame in each.stack),
         tuple(frame for each in stacks for frame in each.outside),
     )
-
-
-def _queued_longer(before: bytes, after: bytes) -> bool:
-    """Whether a thread queued for longer than it ran between two readings of its schedstat."""
-    if not before or not after:
-        return False
-    (ran, queued, _), (ran_now, queued_now, _) = before.split(), after.split()
-    return int(queued_now) - int(queued) > int(ran_now) - int(ran)

@@ -15,7 +15,6 @@ from perfhunt.target.proc.memory import WORD, ProcessMemory
 _INT = struct.Struct("<i")
 _LONG_TEXT = 4096  # characters; no name or path is longer (PATH_MAX)
 _LARGE = 1 << 20  # bytes of a table that is read at once: 40,000 modules or members
-_TYPE = WORD  # where an object has its type: after the count of references
 _NAME = 64  # bytes of a type's name
 
 
@@ -92,7 +91,7 @@ class Objects:
 
     def type_of(self, at: int) -> int:
         """The address of an object's type."""
-        return self.memory.word(at + _TYPE)
+        return self.memory.word(at + self.layout.object_type)
 
     def type_name(self, kind: int) -> str:
         """The name of a type, without its module."""

@@ -134,14 +134,15 @@ def _is_file(path: str, other: os.stat_result) -> bool:
 
 def _learn(pid: int, interpreter: _Interpreter) -> Layout:
     environment = {_LIBRARIES: interpreter.libraries} if interpreter.libraries else {}
+    if not interpreter.copied:
+        return _learnt_from(interpreter, environment)
+    if interpreter.container is not None:
+        raise AttachFailed(
+            f"{interpreter.image.file} was replaced since pid {pid} began, in its container",
+            "Start the service again.",
+        )
     with tempfile.TemporaryDirectory(prefix="perfhunt-layout-") as scratch:
-        if interpreter.copied and interpreter.container is not None:
-            raise AttachFailed(
-                f"{interpreter.image.file} was replaced since pid {pid} began, in its container",
-                "Start the service again.",
-            )
-        if interpreter.copied:
-            environment["LD_PRELOAD"] = _copied(pid, interpreter.image, Path(scratch))
+        environment["LD_PRELOAD"] = _copied(pid, interpreter.image, Path(scratch))
         return _learnt_from(interpreter, environment)
 
 

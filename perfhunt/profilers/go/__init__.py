@@ -4,5 +4,5 @@ Nothing is listed by version: where things lie is read from what every Go progra
 own tracebacks and its collector, stripped or not.
 
 One way only, each may import those named before it: image; functions, structs; last_calls;
-goroutines; waits; looks. `profiler` stands beside them.
+goroutines; waits; served; told; looks. `profiler`, which needs served alone, stands beside them.
 """

@@ -126,7 +126,7 @@ class Goroutines:
         self._has_parent = "parentGoid" in record.fields
         # A count of how often it stopped running, within its record, tells whether it ran at all.
         self._counts_runs = record.fields.get(_RUNS, (self._size, 0))[0] < self._size
-        self._last: dict[int, tuple[bytes, Goroutine]] = {}
+        self._last: dict[int, tuple[bytes, Goroutine | None]] = {}  # None: it had ended
         self._last_calls = LastCalls(memory, self.functions)
         self._stacks: dict[tuple[int, ...], GoStack] = {}
         self._list = self._find()
@@ -141,10 +141,13 @@ class Goroutines:
             fresh: list[tuple[_Record, bytes]] = []
             for address, raw in zip(addresses, self._raw(addresses), strict=True):
                 if (before := last.get(address)) is not None and before[0] == raw:
-                    found.append(before[1])
+                    if before[1] is not None:
+                        found.append(before[1])
                     self._last[address] = before
                 elif (record := self._record(address, raw)).status in _LIVING:
                     fresh.append((record, raw))
+                else:  # Go keeps the records of those that ended, for others to come.
+                    self._last[address] = raw, None
             addresses = self._read_stacks(fresh, found)
         again = zip(addresses, self._raw(addresses), strict=True)
         return found + [self._running(self._record(at, raw), moved=True) for at, raw in again]

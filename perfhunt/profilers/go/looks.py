@@ -12,6 +12,8 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStatus, offset
 from perfhunt.profilers.go.image import HINT, GoImage
+from perfhunt.profilers.go.served import pprof_address
+from perfhunt.profilers.go.told import GoToldLooker
 from perfhunt.profilers.go.waits import GoWaits, name_of_children
 from perfhunt.target.proc.files import read
 from perfhunt.target.proc.memory import ProcessMemory
@@ -139,6 +141,14 @@ class GoLooker:
         return before[3]
 
 
-def go_looker(pid: int) -> tuple[GoLooker, str]:
-    """The memory of a Go process. Raises AttachFailed."""
-    return GoLooker(pid), ""
+def go_looker(pid: int) -> tuple[GoLooker | GoToldLooker, str]:
+    """The memory of a Go process; where that cannot be read, what it tells of itself, where it
+    serves that. Raises AttachFailed.
+    """
+    try:
+        return GoLooker(pid), ""
+    except AttachFailed as failed:
+        address = pprof_address(pid)
+        if address is None:
+            raise
+        return GoToldLooker(pid, address), failed.message

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
+from perfhunt.analysis.blame.snapshots import CHANNEL, FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStack, offset
 from perfhunt.target.proc.files import link
@@ -133,8 +133,8 @@ class GoWaits:
         return f"{FUTEX}{at:#x}" if at else ""
 
     def _channels(self, each: Goroutine) -> str:
-        """Its channel, or of several the one that is full, which it wants to send to; "" where it
-        waits for any of several.
+        """Its channel; of several the one that is full, which it wants to send to, or all of them
+        where there is none such.
         """
         channels, at = list[int](), each.waiting
         while at and len(channels) < _QUEUED:
@@ -143,8 +143,8 @@ class GoWaits:
         for channel in channels:
             length, room = (*self._memory.words(channel, 2), 0, 0)[:2]
             if 0 < room == length:
-                return f"{SEVERAL if room > 1 else FUTEX}{channel:#x}"
-        return f"{FUTEX}{channels[0]:#x}" if len(channels) == 1 else ""
+                return f"{SEVERAL if room > 1 else CHANNEL}{channel:#x}"
+        return CHANNEL + "+".join(f"{channel:#x}" for channel in channels) if channels else ""
 
     def _network(self, each: Goroutine) -> Wait:
         at = _first(each, "internal/poll.runtime_pollWait")

@@ -19,7 +19,7 @@ from perfhunt.analysis.blame.frames import MODULE, Code
 from perfhunt.errors import AttachFailed
 from perfhunt.model.inside.look import InsideTool, LineUse, RequestTime
 from perfhunt.model.profile import Frame, Stack
-from perfhunt.model.profiles.readers.pyinstrument import read_recorded
+from perfhunt.model.profiles.readers.python.pyinstrument import read_recorded
 from perfhunt.model.run import Application, TargetProcess
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds, Share

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.inside.look import InsideTool
-from perfhunt.model.profiles.readers.scalene import ScaleneError, scalene_lines
+from perfhunt.model.profiles.readers.python.scalene import ScaleneError, scalene_lines
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.inside.enclosing import named_by_source

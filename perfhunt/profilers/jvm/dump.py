@@ -99,7 +99,7 @@ class _Body:
 
     def whole(self) -> JavaThread:
         return JavaThread(
-            state=_state(self.state, self.how),
+            state=state_of(self.state, self.how),
             stack=tuple(frame for frame, _ in reversed(self.frames) if not _is_glue(frame)),
             native=bool(self.frames) and self.frames[0][1],
             timed=self.state == "TIMED_WAITING",
@@ -142,7 +142,7 @@ class DumpReader:
         body = _Body()
         for number, line in numbered(text, _WHAT):
             if line.startswith("\tat "):
-                body.frames.append(self._frame(line, above + number))
+                body.frames.append(self.frame(line, above + number))
             elif line.startswith("\t- "):
                 body.add_object(line)
             elif (state := _STATE.match(line)) is not None:
@@ -153,7 +153,8 @@ class DumpReader:
                 body.frames.clear()  # Those of the carrier, which only runs what follows.
         return body.whole()
 
-    def _frame(self, line: str, number: int) -> tuple[Frame, bool]:
+    def frame(self, line: str, number: int) -> tuple[Frame, bool]:
+        """The frame of a line, and whether it is native code. Raises DumpError."""
         known = self._frames.get(line)
         if known is None:
             match = _FRAME.fullmatch(line)
@@ -166,7 +167,8 @@ class DumpReader:
         return known
 
 
-def _state(state: str, how: str) -> JavaState:
+def state_of(state: str, how: str) -> JavaState:
+    """How a thread waits that is, for Java, in a state: "sleeping", "parking" or else."""
     if state in ("NEW", "TERMINATED"):
         return JavaState.ENDED
     if state == "BLOCKED":

@@ -4,31 +4,39 @@ dump, which stops them all; what runs, or is in code below Java, by /proc.
 
 from __future__ import annotations
 
-import os
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from statistics import median
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Bytes, Seconds
+from perfhunt.model.units import Bytes, PerSecond, Seconds, Share
 from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.jvm.dump import DumpReader, JavaObject, JavaState, JavaThread
+from perfhunt.profilers.jvm.virtual import VirtualThreads
 from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.threads import host_tids, thread_name, tids
+from perfhunt.target.proc.threads import ThreadFile, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 # To list who has which lock of java.util.concurrent, the JVM stops and goes through its whole heap:
-# 3 ms for 30 MB, 0.1 s for a GB. It is asked to where its memory is less than so much, and goes on
-# being asked while a dump with the list costs no more than pays for enough looks.
+# 3 ms for 30 MB, 0.1 s for a GB. It is asked to where its memory is less than so much and threads
+# were seen to wait for such a lock, and goes on being asked while a dump with the list costs no
+# more than pays for enough looks.
 _SMALL: Bytes = 512 << 20
-_LIST_TAKES: Seconds = 0.006
+_LIST_TAKES: Seconds = 0.004
+# Lists that had no owner of what threads waited for, from which on nobody ever owns such a thing.
+_OWNERLESS = 3
+# The service may stand still for dumps in so much of the time: with the recorder's own half of
+# one percent that is the 2 % of its throughput that a look may take.
+_STANDS_STILL: Share = 0.015
 # The threads of a JVM that make its dumps, by the kernel's names for them.
 _DUMPING = ("VM Thread", "Attach Listener")
 _NANOSECONDS = 1e9  # per second
+_LEAST: Seconds = 1e-6  # what a dump takes, for a division
 _LAST = 9  # looks whose median is what one takes
+_ENOUGH = 3  # of them, to tell one that was something else
 _UNUSUAL = 2.0  # times that, beyond which it was something else
 _LOCKS = "java.util.concurrent.locks."
 _CONDITION = "ConditionObject"
@@ -37,7 +45,6 @@ _RESULT = re.compile(r"Future|Promise|Latch|ForkJoinTask")
 _WAKES = "VirtualThread-un"  # unparker in JDK 21, unblocker since 24
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _PAGE: Bytes = 4096
-_LINE = 256  # bytes of /proc/PID/task/TID/syscall
 _RUNNABLE = b"running"  # what that says of a thread that runs, or waits for a CPU
 
 
@@ -47,8 +54,8 @@ class JvmLooker:
     """
 
     how = "by thread dumps of the JVM"
-    rate_hz = 20.0  # what a dump of 60 threads costs, 1 ms beside 2 ms to read it
-    enough_hz = 6.0  # what tells a wait seen half of the time to 12 points in ten seconds
+    rate_hz: PerSecond = 20.0  # at most, where the service stands still 0.7 ms for a dump
+    enough_hz = 4.0  # what tells a wait seen half of the time to 16 points in ten seconds
     cost_limit = 0.05  # of one core
 
     def __init__(self, pid: int) -> None:
@@ -60,20 +67,23 @@ class JvmLooker:
         self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
         self._ran: dict[int, tuple[int, int]] = {}
         self._native: dict[int, bytes] = {}
-        self._calls: dict[int, int] = {}  # files that name these very threads
+        self._calls: dict[int, ThreadFile] = {}  # by thread
         self._exclusive: set[str] = set()  # classes of which somebody was seen to have one
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
-        self._carried = False
-        self._lists = _resident(pid) < _SMALL
-        self._took: deque[Seconds] = deque(maxlen=_LAST)
+        self._carried = False  # whether there are virtual threads, and what reads those that wait
+        self._virtual: VirtualThreads | None = VirtualThreads(pid, self._socket)
+        self._untold = ""
+        self._lists = _resident(pid) < _SMALL  # whether it may be asked for owners,
+        self._wanted = False  # and whether anybody waits for what one may own
+        self._ownerless: Counter[str] = Counter()  # lists without an owner of a class waited for
+        # By whether owners were asked for.
+        self._took = {listed: deque[Seconds](maxlen=_LAST) for listed in (False, True)}
 
     @property
     def unseen(self) -> str:
         """See Looker."""
-        if self._carried:
-            return (
-                "the JVM's dump has no virtual thread that waits: what those wait for was not seen"
-            )
+        if self._carried and self._virtual is None:
+            return f"what virtual threads wait for was not seen: {self._untold}"
         return ""
 
     def look(self) -> list[ThreadSample]:
@@ -81,8 +91,9 @@ class JvmLooker:
         # Those that were below Java at the last look: the same call is the same wait.
         self._native = {tid: self._syscall(tid) for tid in self._native}
         before = self._dumping()
-        said = self._socket.ask("threaddump", *(["-l"] if self._lists else []))
-        self._weigh(self._dumping() - before)
+        listed = self._lists and self._wanted
+        said = self._socket.ask("threaddump", *(["-l"] if listed else []))
+        self._weigh(self._dumping() - before, listed)
         try:
             threads = [each for each in self._reader.read(said) if each.stack]
         except Unreadable as error:
@@ -93,28 +104,81 @@ class JvmLooker:
         self._ran = {tid: ran for tid, ran in self._ran.items() if tid in self._own}
         self.seen += len(threads)
         self.unmatched += sum(each.nid not in ours for each in threads)
-        self._exclusive |= {lock.of for each in threads for lock in each.synchronizers}
+        self._note_owners(threads, listed)
         self._carried = self._carried or any(map(_is_of_virtual, threads))
-        return [self._sample(each, ours[each.nid]) for each in threads if each.nid in ours]
+        mounted = [self._sample(each, ours[each.nid]) for each in threads if each.nid in ours]
+        return mounted + (self._unmounted() if self._carried else [])
+
+    def _unmounted(self) -> list[ThreadSample]:
+        """The virtual threads that wait, which no thread of the system's carries."""
+        if self._virtual is None:
+            return []
+        before = self._dumping()
+        try:
+            threads = self._virtual.waiting()
+            if threads is None:
+                self._untold, self._virtual = "JVMs before JDK 25 do not tell", None
+        except (AttachFailed, Unreadable) as error:
+            threads, self._untold, self._virtual = None, error.message.rstrip("."), None
+        self.cpu += self._dumping() - before  # Nobody stands still meanwhile.
+        return [self._waiting(each) for each in threads or ()]
+
+    def _waiting(self, thread: JavaThread) -> ThreadSample:
+        known = self._waited(thread) or Wait(ThreadState.UNKNOWN)
+        wait = Wait(ThreadState.SOCKET) if thread.native else known
+        return ThreadSample(
+            pid=self._pid,
+            tid=0,
+            stack=thread.stack,
+            state=wait.state,
+            wait_on=wait.on,
+            thread_name=thread.name or "virtual",
+            still=True,
+            task=True,
+            holds=frozenset(map(_named, thread.monitors)),
+        )
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
         self._forget(list(self._calls))
+
+    def _note_owners(self, threads: Iterable[JavaThread], listed: bool) -> None:
+        """Learn from a dump what is owned by one thread, and whether the next one should say by
+        whom.
+        """
+        owned = {lock.of for each in threads for lock in each.synchronizers}
+        self._exclusive |= owned
+        wanted = {
+            each.waits_for
+            for each in threads
+            if each.state is JavaState.PARKED and each.waits_for is not None
+        }
+        if listed:
+            self._ownerless.update({lock.of for lock in wanted} - owned)
+        self._wanted = any(self._is_exclusive(lock) or self._may_be(lock.of) for lock in wanted)
+
+    def _may_be(self, of: str) -> bool:
+        """Whether a thread may own what is of such a class, for all that lists said so far."""
+        nobody = of.endswith(_CONDITION) or _RESULT.search(of)
+        return not nobody and self._ownerless[of] < _OWNERLESS
 
     def _dumping(self) -> Seconds:
         """What the threads that make dumps have run so far."""
         ran = (text(self._file(tid, "schedstat")).partition(" ")[0] for tid in self._makers)
         return sum(int(each) for each in ran if each) / _NANOSECONDS
 
-    def _weigh(self, took: Seconds) -> None:
-        """Count what a dump took, and ask for the list of locks no longer when that stops the JVM
-        for too long. The threads that make dumps collect garbage too: what they took once is not
-        the dump's.
+    def _weigh(self, took: Seconds, listed: bool) -> None:
+        """Count what a dump took, look as often as that allows, and ask for the list of locks no
+        longer when it stops the JVM for too long. The threads that make dumps collect garbage too:
+        what they took once is not the dump's.
         """
-        self._took.append(took)
-        usual = median(self._took)
+        times = self._took[listed]
+        times.append(took)
+        usual = median(times)
         self.cpu += min(took, _UNUSUAL * usual)
-        self._lists = self._lists and usual <= _LIST_TAKES
+        if listed and len(times) >= _ENOUGH:
+            self._lists = usual <= _LIST_TAKES
+        self.rate_hz = min(JvmLooker.rate_hz, _STANDS_STILL / max(usual, _LEAST))
 
     def _sample(self, thread: JavaThread, tid: int) -> ThreadSample:
         line = self._syscall(tid)
@@ -194,8 +258,8 @@ class JvmLooker:
         """The call that a thread is in, with its place on the stack; b"" where nobody may know."""
         try:
             if tid not in self._calls:
-                self._calls[tid] = os.open(self._file(tid, "syscall"), os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(self._calls[tid], _LINE, 0)
+                self._calls[tid] = ThreadFile(self._pid, tid, "syscall")
+            return self._calls[tid].line()
         except OSError:
             self._forget([tid])
             return b""
@@ -203,7 +267,7 @@ class JvmLooker:
     def _forget(self, tids: Iterable[int]) -> None:
         for tid in tids:
             if tid in self._calls:
-                os.close(self._calls.pop(tid))
+                self._calls.pop(tid).close()
 
 
 def _is_of_virtual(thread: JavaThread) -> bool:

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.model.profile import Frame, FrameKind
+from perfhunt.analysis.blame.frames import Code, Origin
+from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.profiles.readers.perf_script import frame_of
+from perfhunt.model.units import Seconds
 from perfhunt.target.binary.elf import X86_64, Elf
+from perfhunt.target.binary.inlined import InlinedCalls
+from perfhunt.target.binary.names import source_name
+from perfhunt.target.binary.perf_map import PerfMap
 from perfhunt.target.binary.tables import UnwindRow, UnwindTables
 from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.threads import own_pid
 
 _DELETED = " (deleted)"
 UNNAMED = "[unknown]"  # as perf calls it
@@ -29,9 +36,79 @@ class MappedCode:
 
 
 @dataclass(frozen=True, slots=True)
-class _Module:
+class CodeFile:
+    """A file that code comes from. `calls` are there where it has debug information."""
+
     elf: Elf
     tables: UnwindTables
+    calls: InlinedCalls | None
+
+    def stack(self, own: int, name: str) -> Stack:
+        """The calls that an address of the file is in, root first: the function that holds it, and
+        what was inlined there; empty where the file does not say.
+        """
+        function = self.elf.function_at(own)
+        told = self.calls.at(own) if self.calls is not None else ()
+        if told:
+            names = [source_name(call.symbol) for call in told]
+            if function is not None:
+                names[-1] = function.name  # As it is called where nothing is inlined.
+            # What has no name in the source counts for the function that it was inlined into.
+            return tuple(
+                Frame(of, call.file, call.line, FrameKind.NATIVE)
+                for of, call in zip(reversed(names), reversed(told), strict=True)
+                if of
+            )
+        return (Frame(function.name, name, kind=FrameKind.NATIVE),) if function is not None else ()
+
+
+class CodeFiles:
+    """The files of one process, each opened once. What is the system's is read for its names
+    alone: what was inlined in there says nothing about the service.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._files = pid, dict[str, CodeFile | None]()
+        self._program = link(pid, "exe").removesuffix(_DELETED)
+
+    def of(self, file: str) -> CodeFile | None:
+        """The file by the name it has in the process; None where it cannot be read."""
+        if file not in self._files:
+            self._files[file] = self._opened(file) if file.startswith("/") else None
+        return self._files[file]
+
+    @property
+    def cpu(self) -> Seconds:
+        """What asking for inlined calls used so far, in other processes."""
+        return sum(calls.cpu for calls in self._asked())
+
+    @property
+    def refused(self) -> str:
+        """Why inlined calls are not told, as a clause; "" where they are, or nobody knows them."""
+        return "; ".join(dict.fromkeys(calls.refused for calls in self._asked() if calls.refused))
+
+    def close(self) -> None:
+        """End what was asked. Idempotent."""
+        for calls in self._asked():
+            calls.close()
+
+    def _asked(self) -> list[InlinedCalls]:
+        files = (file for file in self._files.values() if file is not None)
+        return [file.calls for file in files if file.calls is not None]
+
+    def _opened(self, file: str) -> CodeFile | None:
+        root = f"/proc/{self._pid}/root"
+        is_program = file.removesuffix(_DELETED) == self._program
+        path = f"/proc/{self._pid}/exe" if is_program else f"{root}{file}"
+        try:
+            elf = Elf(path, root, file)
+        except (OSError, ValueError):
+            return None
+        if elf.machine != X86_64:
+            return None
+        systems = Code().origin(Frame("", file, kind=FrameKind.NATIVE)) is Origin.NATIVE
+        described = "" if systems else elf.described
+        return CodeFile(elf, UnwindTables(elf), InlinedCalls(described) if described else None)
 
 
 class ProcessImage:
@@ -40,13 +117,12 @@ class ProcessImage:
     def __init__(self, pid: int) -> None:
         """Raises OSError when the process is gone or its map may not be read."""
         self._pid = pid
-        self._modules: dict[str, _Module | None] = {}
+        self.files, self._made = CodeFiles(pid), PerfMap(pid, own_pid(pid))
         self._biases: dict[int, int | None] = {}
         self._rows: dict[int, UnwindRow | None] = {}
-        self._frames: dict[int, Frame] = {}
+        self._frames: dict[int, Stack] = {}
         self._nowhere: set[int] = set()
         self.read_map()
-        self._program = link(pid, "exe").removesuffix(_DELETED)
 
     def read_map(self) -> None:
         """Read the map again. Raises OSError."""
@@ -95,31 +171,32 @@ class ProcessImage:
         place = np.searchsorted(self._edges[0], words, side="right") - 1
         return np.nonzero((place >= 0) & (words < self._edges[1][np.maximum(place, 0)]))[0]
 
-    def frame(self, address: int) -> Frame:
-        """The function that holds an address, with its file as the process has it."""
+    def calls(self, address: int) -> Stack:
+        """The calls that an address is in, root first: the function that holds it, with its file as
+        the process has it, and where that is known what was inlined there, with the source.
+        """
         if address not in self._frames:
             self._frames[address] = self._named(address)
         return self._frames[address]
 
-    def _named(self, address: int) -> Frame:
+    def _named(self, address: int) -> Stack:
         mapping = self.place(address)
+        file = mapping.file if mapping else UNNAMED
         module, own = self._own(address)
-        function = module.elf.function_at(own) if module is not None else None
-        if function is not None:
-            name = function.name
-        else:  # Of what was stripped, the tables still say where each function begins.
-            begin, _ = module.tables.extent(own) if module is not None else (0, 0)
-            name = f"{begin:#x}" if begin else UNNAMED
-        return Frame(name, mapping.file if mapping else UNNAMED, kind=FrameKind.NATIVE)
+        if module is not None and (calls := module.stack(own, file)):
+            return calls
+        if module is None and (name := self._made.name(address)):
+            return (frame_of(name, self._made.path),)
+        # Of what was stripped, the tables still say where each function begins.
+        begin, _ = module.tables.extent(own) if module is not None else (0, 0)
+        return (Frame(f"{begin:#x}" if begin else UNNAMED, file, kind=FrameKind.NATIVE),)
 
-    def _own(self, address: int) -> tuple[_Module | None, int]:
+    def _own(self, address: int) -> tuple[CodeFile | None, int]:
         """(the file that an address is of, the address as the file has it)."""
         mapping = self.place(address)
-        if mapping is None or not mapping.file.startswith("/"):
+        if mapping is None:
             return None, address
-        if mapping.file not in self._modules:
-            self._modules[mapping.file] = self._opened(mapping.file)
-        module = self._modules[mapping.file]
+        module = self.files.of(mapping.file)
         if module is None:
             return None, address
         if mapping.begin not in self._biases:
@@ -127,16 +204,6 @@ class ProcessImage:
             self._biases[mapping.begin] = None if own is None else mapping.begin - own
         bias = self._biases[mapping.begin]
         return (None, address) if bias is None else (module, address - bias)
-
-    def _opened(self, file: str) -> _Module | None:
-        root = f"/proc/{self._pid}/root"
-        is_program = file.removesuffix(_DELETED) == self._program
-        path = f"/proc/{self._pid}/exe" if is_program else f"{root}{file}"
-        try:
-            elf = Elf(path, root)
-        except (OSError, ValueError):
-            return None
-        return _Module(elf, UnwindTables(elf)) if elf.machine == X86_64 else None
 
 
 def _code(line: str) -> MappedCode | None:

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import struct
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Stack, ThreadSample
@@ -19,60 +17,34 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.profilers.native.one_sample import OneSample
 from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
-from perfhunt.target.proc.threads import host_tids, thread_name
+from perfhunt.target.binary.crates import linked_crates
+from perfhunt.target.proc.threads import WatchedThread, WatchedThreads, queued_longer
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
-_LINE: Bytes = 256  # of /proc/PID/task/TID/syscall or schedstat
 _COPIED: Bytes = 16 << 10  # of a stack, with one read: what hardly any thread goes beyond
 _MOST_STACKS = 50_000  # that are kept, so that each is named once
 _TRIES = 2  # at a thread that moved while it was read
 _FUTEX = "futex:"
 # Where a thread waits for one of several things, or to be told something: all sleep on one address,
 # though no lock is there.
-_CONDITION = re.compile(r"^pthread_cond_|^sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore")
+_CONDITION = re.compile(
+    r"^pthread_cond_|(?:^|_)sem_\w*wait|\bCondvar>?::|\bcondition_variable|semaphore"
+)
+# What is called for a lock; who sleeps on an address otherwise (std::counting_semaphore, a latch)
+# waits for one of several things, or to be told something, too.
+_LOCK = re.compile(r"mutex|rw_?lock|(?<![a-z])lock", re.IGNORECASE)
+_NEAREST = 12  # frames, inlined ones too, in which a call of those is looked for
+# Who runs the tasks of asynchronous code.
+_TASKS = re.compile(r"(?:tokio::runtime::scheduler|async_executor|smol|glommio|monoio|compio)::")
+_CONSOLE = (
+    " (console-subscriber in the program, built with RUSTFLAGS='--cfg tokio_unstable', tells of"
+    " tokio's locks and semaphores)"
+)
+_TELLS = "console_subscriber::"
 _MUTEX = re.compile(r"^_*pthread_(?:mutex|cond)_")
-_TOP = 12  # frames in which a call of those is looked for
+_TOP = 24  # frames, inlined ones too, in which a call of those is looked for
 # glibc's struct __pthread_mutex_s: the word that is slept on, a count, and who has it.
 _OWNED = struct.Struct("<III")
-
-
-@dataclass(slots=True)
-class _NativeThread:
-    """A thread between looks: its open files, which name this very thread, how long it had run and
-    queued (the kernel's own line), and the last sample, where it slept then.
-    """
-
-    tid: int
-    own: int
-    name: str
-    syscall: int
-    schedstat: int
-    ran: bytes = b""
-    sample: ThreadSample | None = None
-
-    def ran_by_now(self) -> bytes:
-        """Raises OSError once it has ended."""
-        return os.pread(self.schedstat, _LINE, 0)
-
-    def call(self) -> bytes:
-        """The kernel's line of what it is in; b"" where that may not be read."""
-        try:
-            return os.pread(self.syscall, _LINE, 0) if self.syscall >= 0 else b""
-        except OSError:
-            return b""
-
-    def close(self) -> None:
-        for file in (self.syscall, self.schedstat):
-            if file >= 0:
-                os.close(file)
-
-
-def _most_threads() -> int:
-    """How many threads may be watched: each has two files open, and half of the files that this
-    process may have are for all else.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, soft // 4) if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 class NativeLooker:
@@ -95,14 +67,15 @@ class NativeLooker:
             os.close(self._memory)
             raise AttachFailed(f"The map of pid {pid} may not be read: {error}") from error
         self._pid, self._waits = pid, ProcessWaits(pid)
+        self._tells = _TELLS in linked_crates(f"/proc/{pid}/exe")
         self._unwinder = Unwinder(self._image, self._read)
         self._running = OneSample()
-        self._threads: dict[int, _NativeThread] = {}
+        self._threads = WatchedThreads(pid, WatchedThread)
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._walked = self._cut = 0
-        self.cpu: Seconds = 0.0  # beside the caller's own thread: none
+        self._loop = ""  # the library whose tasks wait on no thread's stack
+        self.cpu: Seconds = 0.0  # beside the caller's own thread: of who tells of inlined calls
         self.seen = self.unmatched = 0
-        self._most, self._beyond = _most_threads(), 0
 
     @property
     def unseen(self) -> str:
@@ -112,39 +85,36 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
-        if self._beyond:
+        if self._loop and not self._tells:
             missing.append(
-                f"{self._beyond} threads beyond the {self._most} that the limit of open files lets"
-                " be watched (ulimit -n)"
+                f"what tasks of {self._loop} wait for, which are on no thread's stack"
+                + (_CONSOLE if self._loop == "tokio" else "")
             )
+        if refused := self._image.files.refused:
+            missing.append(f"calls that were inlined ({refused})")
         return "; ".join(missing)
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
+        self._image.files.close()
         if self._memory >= 0:
             os.close(self._memory)
         self._memory = -1
-        for thread in self._threads.values():
-            thread.close()
-        self._threads.clear()
+        self._threads.close()
 
     def look(self) -> list[ThreadSample]:
         """Every thread now. Raises AttachFailed once the process is gone."""
-        living = host_tids(self._pid, {tid: each.own for tid, each in self._threads.items()})
+        living = self._threads.living()
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
         self.seen += len(living)
-        for tid in self._threads.keys() - set(living.values()):
-            self._threads.pop(tid).close()
-        self._beyond = max(self._beyond, len(living) - self._most)
-        at_work: dict[int, bytes] = {}
+        at_work: dict[int, tuple[WatchedThread, bytes]] = {}
         samples: dict[int, ThreadSample] = {}
-        for own, tid in living.items():
-            thread = self._threads.get(tid) or self._meet(own, tid)
-            if thread is not None:
-                self._look_at(thread, samples, at_work)
+        for thread in living.values():
+            self._look_at(thread, samples, at_work)
         for sample in self._at_work(at_work):
             samples[sample.tid] = sample
+        self.cpu = self._image.files.cpu
         return list(self._with_holders(samples, living))
 
     def _read(self, address: int, size: Bytes) -> bytes:
@@ -153,43 +123,24 @@ class NativeLooker:
         except (OSError, OverflowError):
             return b""
 
-    def _meet(self, own: int, tid: int) -> _NativeThread | None:
-        if len(self._threads) >= self._most:
-            return None
-        base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
-        try:
-            schedstat = os.open(f"{base}/schedstat", flags)
-        except OSError:
-            return None
-        try:
-            syscall = os.open(f"{base}/syscall", flags)
-        except OSError:
-            syscall = -1
-        name = thread_name(self._pid, tid)
-        thread = _NativeThread(tid=tid, own=own, name=name, syscall=syscall, schedstat=schedstat)
-        self._threads[tid] = thread
-        return thread
-
     def _look_at(
-        self, thread: _NativeThread, samples: dict[int, ThreadSample], at_work: dict[int, bytes]
+        self,
+        thread: WatchedThread,
+        samples: dict[int, ThreadSample],
+        at_work: dict[int, tuple[WatchedThread, bytes]],
     ) -> None:
         """One thread: its sample, where it slept; else how long it had run, for who takes those
         that do.
         """
-        try:
-            for _ in range(_TRIES):
-                before = thread.ran_by_now()
-                if thread.sample is not None and before == thread.ran:
-                    samples[thread.tid] = thread.sample
-                    return
-                if (sample := self._asleep(thread, before)) is not None:
-                    samples[thread.tid] = sample
-                    return
-            at_work[thread.tid] = before
-        except OSError:
-            self._threads.pop(thread.tid).close()
+        for _ in range(_TRIES):
+            if not (before := self._threads.ran(thread)):
+                return
+            if sample := thread.stood(before) or self._asleep(thread, before):
+                samples[thread.tid] = sample
+                return
+        at_work[thread.tid] = thread, before
 
-    def _asleep(self, thread: _NativeThread, before: bytes) -> ThreadSample | None:
+    def _asleep(self, thread: WatchedThread, before: bytes) -> ThreadSample | None:
         """The sample of a thread that slept all the while it was read; None for any other."""
         line = thread.call()
         wait = self._waits.wait(thread.tid, line)
@@ -198,33 +149,29 @@ class NativeLooker:
             return None
         stack_at, code = int(words[-2], 16), int(words[-1], 16)
         raw = self._read(stack_at, _COPIED)
-        if thread.ran_by_now() != before:
+        if self._threads.ran(thread) != before:
             return None
         stack = self._stack(Registers(code, stack_at, {}), raw)
         on = wait.on
-        if on.startswith(_FUTEX) and any(_CONDITION.search(f.function) for f in stack[-_TOP:]):
+        if on.startswith(_FUTEX) and _is_condition(stack):
             on = f"{_FUTEX}{stack_at:#x}"  # As with locks that give each waiter its own.
         thread.ran = before
         thread.sample = self._sample(thread, stack, Wait(wait.state, on), still=True)
         return thread.sample
 
-    def _at_work(self, ran: Mapping[int, bytes]) -> Iterator[ThreadSample]:
+    def _at_work(self, ran: Mapping[int, tuple[WatchedThread, bytes]]) -> Iterator[ThreadSample]:
         """The samples of threads that were not asleep, of how long they had run before."""
         taken = self._running.of(list(ran))
-        for tid, before in ran.items():
-            thread = self._threads[tid]
+        for tid, (thread, before) in ran.items():
             thread.sample = None
-            try:
-                after = thread.ran_by_now()
-                running = taken.get(tid)
-                if running is None and (sample := self._asleep(thread, after)) is not None:
-                    yield sample
-                    continue
-            except OSError:
-                self._threads.pop(tid).close()
+            running = taken.get(tid)
+            if not (after := self._threads.ran(thread)):
+                continue
+            if running is None and (sample := self._asleep(thread, after)):
+                yield sample
                 continue
             stack = self._stack(running.at, running.raw) if running is not None else ()
-            queued = _queued_longer(before, after)
+            queued = queued_longer(before, after)
             yield self._sample(
                 thread, stack, Wait(ThreadState.RUN_QUEUE if queued else ThreadState.ON_CPU)
             )
@@ -237,11 +184,14 @@ class NativeLooker:
         if key not in self._stacks:
             if len(self._stacks) > _MOST_STACKS:
                 self._stacks.clear()
-            self._stacks[key] = tuple(self._image.frame(address) for address in reversed(key))
+            calls = (self._image.calls(address) for address in reversed(key))
+            stack = self._stacks[key] = tuple(frame for each in calls for frame in each)
+            looping = next((f for f in stack if _TASKS.match(f.function)), None)
+            self._loop = looping.function.partition("::")[0] if looping else self._loop
         return self._stacks[key]
 
     def _sample(
-        self, thread: _NativeThread, stack: Stack, wait: Wait, still: bool = False
+        self, thread: WatchedThread, stack: Stack, wait: Wait, still: bool = False
     ) -> ThreadSample:
         return ThreadSample(
             pid=self._pid,
@@ -254,7 +204,7 @@ class NativeLooker:
         )
 
     def _with_holders(
-        self, samples: Mapping[int, ThreadSample], living: Mapping[int, int]
+        self, samples: Mapping[int, ThreadSample], living: Mapping[int, WatchedThread]
     ) -> Iterator[ThreadSample]:
         """The samples, with the mutexes that threads have by the C library's own record."""
         holds: dict[int, set[str]] = {}
@@ -263,9 +213,15 @@ class NativeLooker:
             if len(raw) == _OWNED.size:
                 taken, _, owner = _OWNED.unpack(raw)
                 if taken and owner in living:
-                    holds.setdefault(living[owner], set()).add(waiting)
+                    holds.setdefault(living[owner].tid, set()).add(waiting)
         for tid, sample in samples.items():
             yield replace(sample, holds=frozenset(holds[tid])) if tid in holds else sample
+
+
+def _is_condition(stack: Stack) -> bool:
+    return any(_CONDITION.search(frame.function) for frame in stack[-_TOP:]) or not any(
+        _LOCK.search(frame.function) for frame in stack[-_NEAREST:]
+    )
 
 
 def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:
@@ -274,9 +230,3 @@ def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:
         s for s in samples if s.state == ThreadState.LOCK and s.wait_on.startswith(_FUTEX)
     ]
     return {s.wait_on for s in waiting if any(_MUTEX.search(f.function) for f in s.stack[-_TOP:])}
-
-
-def _queued_longer(before: bytes, after: bytes) -> bool:
-    """Whether a thread queued for longer than it ran between two readings of its schedstat."""
-    (ran, queued, _), (ran_now, queued_now, _) = before.split(), after.split()
-    return int(queued_now) - int(queued) > int(ran_now) - int(ran)

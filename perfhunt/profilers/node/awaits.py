@@ -122,7 +122,7 @@ def _ended_by(by: str, site: int, lock: int) -> Wait:
     if _THREAD.search(name):
         return Wait(ThreadState.LOCK, f"{FOR_A_THREAD}{site}")
     if _NETWORK.search(name):
-        return Wait(ThreadState.SOCKET, _endpoint(end))
+        return Wait(ThreadState.SOCKET, endpoint_of(end))
     if name == _TIMER:
         return Wait(ThreadState.SLEEP)
     return Wait(ThreadState.LOOP if name == _IMMEDIATE else ThreadState.AWAIT)
@@ -133,7 +133,8 @@ def lock_name(lock: int) -> str:
     return f"promise:{lock}"
 
 
-def _endpoint(end: str) -> str:
+def endpoint_of(end: str) -> str:
+    """The name of the other end of a connection, from `ADDRESS PORT`; "" when it is none."""
     host, _, port = end.partition(" ")
     with suppress(ValueError):
         return endpoint_name(host, int(port))

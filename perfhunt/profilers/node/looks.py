@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator
 from contextlib import suppress
+from statistics import median
 
 import msgspec
 
@@ -17,7 +18,7 @@ from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import json_value
 from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.node.awaits import (
     AWAITING,
     EVENT_LOOP,
@@ -29,6 +30,7 @@ from perfhunt.profilers.node.awaits import (
     lock_name,
     wait_of,
 )
+from perfhunt.profilers.node.connections import Awaited, with_queues
 from perfhunt.profilers.node.door import open_door, script
 from perfhunt.profilers.node.inspector import InspectorError
 from perfhunt.profilers.profiler import Looker
@@ -36,11 +38,30 @@ from perfhunt.target.proc.threads import thread_name
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 _DEPTH = 24  # frames of an await: the way from a route's handler to a driver, and no framework
-# Stacks of awaits taken per second, at 8 µs each: 3 % of the loop's time. Beyond it fewer requests
-# are followed.
-_CAPTURES = 4000
+# Of the loop's time: what stacks of awaits may take, at 4 to 8 µs each, before fewer requests are
+# followed; and what looks may, before they are taken less often. With all else, 2 %.
+_STACKS: Share = 0.01
+_LOOKS: Share = 0.005
+# Looks per second: each costs the loop half a millisecond beside what it says of itself, for the
+# question and the answer, and more would find many of the same waits.
+_OFTEN = 10.0
+_COLD = (
+    5  # looks, after which the target's code for them is compiled: the first takes ten times that
+)
 _LATE: Seconds = 0.02  # of an answer: JavaScript that runs is interrupted for it within a few ms
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall
+
+
+class _Told(msgspec.Struct, array_like=True):
+    """An await: whether what it waited for is there, the locks of its request, how many it stands
+    for, whether nothing was sent for it that another end would answer.
+    """
+
+    site: int
+    ready: bool
+    holds: list[int]
+    weight: int
+    unsent: bool
 
 
 class _Look(msgspec.Struct):
@@ -49,8 +70,9 @@ class _Look(msgspec.Struct):
     main: list[SiteFrame]
     holds: list[int]
     sites: list[tuple[int, list[SiteFrame]]]
-    waits: list[tuple[int, bool, list[int]]]
+    waits: list[_Told]
     kinds: dict[str, tuple[dict[str, int], int]]
+    links: dict[str, tuple[int, int]]
     every: int
     spent: float
 
@@ -59,7 +81,6 @@ class NodeLooker:
     """Looks at one process, as often as it is asked, and takes out at the end what it put in."""
 
     how = "by hooks of its own (async_hooks), through its inspector"
-    rate_hz = 20.0  # faster, a look finds too many of the same waits to be worth its cost
     enough_hz = 8.0  # what tells a wait seen half of the time to 10 points in ten seconds
     cost_limit = 0.05  # of one core
 
@@ -69,12 +90,13 @@ class NodeLooker:
         try:
             self._inspector = self._door.session()
             self._inspector.evaluate(
-                f"{script('watch')}(require, {_DEPTH}, {_CAPTURES})", requires=True
+                f"{script('watch')}(require, {_DEPTH}, {_STACKS})", requires=True
             )
         except InspectorError as error:
             self._door.leave()
             raise AttachFailed(f"Node process {pid} could not be looked at: {error}") from error
         self.cpu: Seconds = 0.0
+        self.rate_hz, self._costs = _OFTEN, deque[Seconds](maxlen=_COLD)
         self.seen = self.unmatched = 0
         self._every = 1
         self._waits, self._name = ProcessWaits(pid), thread_name(pid, pid)
@@ -112,9 +134,12 @@ class NodeLooker:
         except (InspectorError, Unreadable, msgspec.ValidationError, ValueError) as error:
             raise AttachFailed(f"Node process {self._pid} did not say: {error}") from error
         late = time.monotonic() - asked > _LATE
-        self.cpu, self._every = told.spent, told.every
+        self._costs.append(told.spent - self.cpu)
+        self.cpu, self._every = told.spent, max(told.every, self._every)
         self._awaits |= {n: await_at(places) for n, places in told.sites}
         self.seen += 1
+        if self.seen >= _COLD:
+            self.rate_hz = min(_OFTEN, _LOOKS / max(median(self._costs), 1e-9))
         return [self._loop(told, before, late), *self._awaiting(told)]
 
     def _before(self) -> Wait:
@@ -146,27 +171,31 @@ class NodeLooker:
         )
 
     def _awaiting(self, told: _Look) -> Iterator[ThreadSample]:
-        waiting = Counter(site for site, _, _ in told.waits)
+        waiting = Counter[int]()
+        for each in told.waits:
+            waiting[each.site] += each.weight
         for site, n in waiting.items():
             self._passages.saw(self._awaits[site], n)
         ends = {
-            site
+            site: self._wait(site, told)
             for site in waiting
             if self._awaits[site].stack and not self._passages.is_one(self._awaits[site])
         }
-        for site, ready, holds in told.waits:
-            if site in ends:
-                yield from [self._sample(site, ready, holds, told.kinds)] * told.every
+        # One that stands for several is as many waits; what it was given, it has once.
+        inner = [
+            (each, n == 0) for each in told.waits if each.site in ends for n in range(each.weight)
+        ]
+        awaits = [Awaited(_ready(each) or ends[each.site], each.unsent) for each, _ in inner]
+        queues = with_queues(awaits, told.links)
+        for (each, first), (wait, has) in zip(inner, queues, strict=True):
+            holds = has | _names(each.holds) if first else has
+            yield self._sample(each.site, wait, holds)
 
-    def _sample(
-        self,
-        site: int,
-        ready: bool,
-        holds: list[int],
-        kinds: Mapping[str, tuple[dict[str, int], int]],
-    ) -> ThreadSample:
-        ended, lock = kinds[str(site)]
-        wait = Wait(ThreadState.LOOP) if ready else wait_of(ended, site, lock)
+    def _wait(self, site: int, told: _Look) -> Wait:
+        ended, lock = told.kinds[str(site)]
+        return wait_of(ended, site, lock)
+
+    def _sample(self, site: int, wait: Wait, holds: frozenset[str]) -> ThreadSample:
         return ThreadSample(
             pid=self._pid,
             tid=0,
@@ -176,8 +205,12 @@ class NodeLooker:
             thread_name="promise",
             still=True,
             task=True,
-            holds=_names(holds),
+            holds=holds,
         )
+
+
+def _ready(each: _Told) -> Wait | None:
+    return Wait(ThreadState.LOOP) if each.ready else None
 
 
 def _names(locks: list[int]) -> frozenset[str]:

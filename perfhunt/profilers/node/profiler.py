@@ -139,8 +139,8 @@ class NodeProfiler(Profiler):
     at_once = 8  # the rest of many like workers tells nothing new
     cost = "2 to 6 % of what a request computes, up to a quarter where it makes 100 promises"
     blind = (
-        "callbacks that wait in queues of the application's own, promises awaited before it was"
-        " attached, and the code of worker threads"
+        "who is next in queues of callbacks that are not for a connection, promises awaited before"
+        " it was attached, and the code of worker threads"
     )
     opens = (
         "opens Node's inspector on a port of 127.0.0.1 while it looks, and whoever can reach that"

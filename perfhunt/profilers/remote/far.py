@@ -214,6 +214,8 @@ def main(given: int, told: int) -> None:
         except PerfhuntError as refused:
             kind = type(refused).__name__
             answer = {"error": [kind, refused.message, refused.hint]}
+        except Exception as failed:  # The edge of a process: nobody else tells.
+            answer = {"error": ["", f"the half that looks failed there: {failed!r}", ""]}
         _write(told, framed(answer))
 
 

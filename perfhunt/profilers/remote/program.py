@@ -9,18 +9,23 @@ import zipfile
 from importlib import resources
 from importlib.resources.abc import Traversable
 
+# Tried in this order: the usual name, then those of the versions that will do.
+PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 # Words that mean the same whether or not a shell reads them: `code` runs each line that it is sent.
-COMMAND = ("python3", "-I", "-m", "code")
-READY = b"\0perfhunt ready\n"  # told by the first line; what came before was a prompt
+WORDS = ("-I", "-m", "code")
+READY = b"\0perfhunt ready "  # told by the first line; what came before was a prompt
 OLDEST = (3, 11)
 # What the looks need of perfhunt: the rooms below the profilers, and these of them.
 _ROOMS = ("model", "analysis", "store", "target", "profilers")
 _SUFFIXES = (".py", ".txt")
-# Read as one line by an interactive Python of any version. It tells that it is there, and which
-# version; then it takes its program, from the descriptor itself, and keeps it in memory alone.
+# Read as one line by an interactive Python of any version. It tells that it is there, of which
+# version, and whether a terminal is on the way; then it takes its program, from the descriptor
+# itself, and keeps it in memory alone.
 FIRST_LINE = (
     "import os, sys; "
-    "os.write(1, b'\\0perfhunt ready\\n' + ('%d.%d\\n' % sys.version_info[:2]).encode()); "
+    "os.write(1, b'\\0perfhunt ready ' + ('%d.%d' % sys.version_info[:2]).encode()"
+    " + (b' terminal\\n' if os.isatty(0) else b'\\n')); "
+    "os.isatty(0) and os._exit(0); "
     "exec(os.read(0, 4096).decode())"
 )
 SECOND = """\
@@ -41,8 +46,10 @@ _told = os.dup(1)
 os.dup2(2, 1)
 sys.path.insert(0, "/proc/self/fd/%d" % _held)
 from perfhunt.profilers.remote.far import main
-main(0, _told)
-os._exit(0)
+try:
+    main(0, _told)
+finally:
+    os._exit(0)
 """
 
 

@@ -222,12 +222,13 @@ def _lost(run: Run) -> TrustItem:
 
 
 def _sampled(run: Run) -> str:
-    """How many samples were taken of each kind, over all phases."""
+    """How many samples were taken of each kind, over all phases: a caution counts one of them."""
     totals: dict[tuple[ProfileMode, str], float] = {}
     for profile in run.profiles.values():
         kind = profile.mode, profile.unit
         totals[kind] = totals.get(kind, 0.0) + profile.total
-    return " and ".join(counted(total, mode, unit) for (mode, unit), total in totals.items())
+    words = " and ".join(counted(total, mode, unit) for (mode, unit), total in totals.items())
+    return f"{words} in {len(run.profiles)} profiles" if len(run.profiles) > 1 else words
 
 
 def stopped_by(run: Run) -> str:

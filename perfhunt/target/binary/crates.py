@@ -16,6 +16,11 @@ _SOURCE = re.compile(
 )
 
 
+# How the crates are called that another is made of: `parking_lot_core` says that `parking_lot`,
+# which cannot panic, was linked as well.
+_PART = re.compile(r"_(?:core|utils?|impl|sys|common|types)$")
+
+
 def linked_crates(path: str) -> tuple[str, ...]:
     """How the functions of others' crates begin in a program (`tokio::`), in the order of names;
     empty where there are none, or it cannot be read.
@@ -27,4 +32,5 @@ def linked_crates(path: str) -> tuple[str, ...]:
             found = {next(filter(None, match.groups())) for match in _SOURCE.finditer(content)}
     except (OSError, ValueError):
         return ()
-    return tuple(sorted(f"{name.decode().replace('-', '_')}::" for name in found))
+    names = {name.decode().replace("-", "_") for name in found}
+    return tuple(sorted(f"{name}::" for name in names | {_PART.sub("", name) for name in names}))

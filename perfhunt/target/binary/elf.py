@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,7 +35,7 @@ _SYMBOL = np.dtype(
 )
 _LONGEST_NAME: Bytes = 4096  # of a symbol: generic code has names of kilobytes
 _BUILD_ID = struct.Struct("<III")  # the head of a note: lengths of name and content, and its kind
-_DEBUG = "/usr/lib/debug/.build-id"  # where distributions put what they strip
+_DEBUG = "/usr/lib/debug"  # where distributions put what they strip
 _ADDRESSES = 1 << 63  # and beyond only the kernel's, on every machine of 64 bits
 _MOST_PARTS = 4096  # sections or segments; those of a large program are a hundred
 
@@ -60,16 +61,17 @@ class CompiledFunction:
 class Elf:
     """One file. Addresses are the file's own, before it is placed in memory."""
 
-    def __init__(self, path: str, root: str = "") -> None:
+    def __init__(self, path: str, root: str = "", place: str = "") -> None:
         """Raises OSError when it cannot be read, ValueError when it is no such file. `root` is
-        where files are looked for that hold what was stripped.
+        where files are looked for that hold what was stripped, and `place` the file's own name
+        below it.
         """
         self._bytes = mapped(path)
         try:
             self._read_header()
         except (struct.error, OverflowError) as error:
             raise ValueError(f"{path} is cut short") from error
-        self._root = root
+        self.path, self._root, self._place = path, root, place
         self._known: dict[int, CompiledFunction | None] = {}
 
     def _read_header(self) -> None:
@@ -121,6 +123,19 @@ class Elf:
             self._known[address] = self._function_at(address)
         return self._known[address]
 
+    def containing(self, word: str, most: int) -> list[CompiledFunction]:
+        """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`."""
+        symbols, strings = self._symbols
+        wanted, found = word.encode(), list[CompiledFunction]()
+        for row in symbols:
+            begin = int(row["name"])
+            if wanted in strings[begin : strings.find(b"\0", begin)]:
+                function = self.function_at(int(row["at"]))
+                found += [function] if function is not None else []
+                if len(found) == most:
+                    break
+        return found
+
     def _function_at(self, address: int) -> CompiledFunction | None:
         symbols, strings = self._symbols
         begins: NDArray[np.uint64] = symbols["at"]
@@ -140,10 +155,16 @@ class Elf:
         plain = min(names, key=lambda name: (len(name) - len(name.lstrip("_")), len(name), name))
         return CompiledFunction(spelled(plain), begin, end)
 
+    @property
+    def described(self) -> str:
+        """The path of the file that has this one's debug information; "" for none."""
+        files = (elf for elf in (self, self._stripped_off) if elf is not None)
+        return next((elf.path for elf in files if ".debug_info" in elf.sections), "")
+
     @cached_property
     def _symbols(self) -> tuple[NDArray[np.void], bytes]:
         """(the functions by their address, the names they have), of the fullest table there is."""
-        for elf in (self, self._stripped_off()):
+        for elf in (self, self._stripped_off):
             if elf is not None and ".symtab" in elf.sections:
                 return elf._table(".symtab", ".strtab")
         return self._table(".dynsym", ".dynstr")
@@ -155,22 +176,49 @@ class Elf:
         rows = rows[((kind == _FUNCTION) | (kind == _INDIRECT)) & (rows["section"] != 0)]
         return rows[np.argsort(rows["at"], kind="stable")], self.part(strings)
 
+    @cached_property
     def _stripped_off(self) -> Elf | None:
-        """The file that holds what was stripped from this one, by its build id; None for none."""
-        note = self.part(".note.gnu.build-id")
-        if len(note) < _BUILD_ID.size:
-            return None
-        name, content, _ = _BUILD_ID.unpack_from(note)
-        begin = _BUILD_ID.size + (name + 3 & ~3)
-        number = note[begin : begin + content].hex()
-        for root in (self._root, ""):
-            path = f"{root}{_DEBUG}/{number[:2]}/{number[2:]}.debug"
-            if os.path.exists(path):
+        """The file that holds what was stripped from this one; None for none."""
+        for path in (*self._by_build_id(), *self._by_link()):
+            if os.path.isfile(path):
                 try:
                     return Elf(path)
                 except (OSError, ValueError):
                     continue
         return None
+
+    def _by_build_id(self) -> list[str]:
+        note = self.part(".note.gnu.build-id")
+        if len(note) < _BUILD_ID.size:
+            return []
+        name, content, _ = _BUILD_ID.unpack_from(note)
+        begin = _BUILD_ID.size + (name + 3 & ~3)
+        number = note[begin : begin + content].hex()
+        return [f"{root}{_DEBUG}/.build-id/{number[:2]}/{number[2:]}.debug" for root in self._roots]
+
+    def _by_link(self) -> list[str]:
+        """By the name and the checksum that `objcopy --add-gnu-debuglink` leaves."""
+        link = self.part(".gnu_debuglink")
+        name = link.partition(b"\0")[0].decode(errors="replace")
+        if not name or "/" in name or not self._place.startswith("/"):
+            return []
+        folder = os.path.dirname(self._place)
+        places = [f"{folder}/{name}", f"{folder}/.debug/{name}", f"{_DEBUG}{folder}/{name}"]
+        paths = [f"{root}{place}" for root in self._roots for place in places]
+        wanted = int.from_bytes(link[-4:], "little")
+        return [path for path in paths if os.path.isfile(path) and _checksum(path) == wanted]
+
+    @property
+    def _roots(self) -> tuple[str, ...]:
+        return (self._root, "") if self._root else ("",)
+
+
+def _checksum(path: str) -> int:
+    try:
+        with mapped(path) as content:
+            return zlib.crc32(content)
+    except (OSError, ValueError):
+        return -1
 
 
 def _name_at(strings: bytes, at: int) -> str:

@@ -31,6 +31,13 @@ def spelled(symbol: str) -> str:
     return rust_name(plain) or _cpp_name(_demangled(plain)) or symbol
 
 
+def source_name(name: str) -> str:
+    """The same for a name that debug information has in a symbol's place, `lock<u64>`; "" for what
+    has none in the source (`{closure#0}`).
+    """
+    return spelled(name) if name.startswith(("_Z", "__Z", "_R")) else _cpp_name(name)
+
+
 @cache
 def _demangler() -> Any:
     for library in _LIBRARIES:

@@ -116,11 +116,9 @@ def _unescape(field: str) -> str:
     return field.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 
 
-def cpu_quota(group: Cgroup) -> Cores | None:
-    """The smallest CPU quota from the group up to the mount point, in cores; None when there is
-    none.
-    """
-    quotas: list[float] = []
+def cpu_quotas(group: Cgroup) -> dict[Path, Cores]:
+    """The CPU quotas from the group up to the mount point, nearest first, in cores."""
+    quotas = {}
     for directory in group.upwards():
         if group.version == 2:
             quota, _, period = text(directory / "cpu.max").partition(" ")
@@ -128,19 +126,35 @@ def cpu_quota(group: Cgroup) -> Cores | None:
             quota = text(directory / "cpu.cfs_quota_us")
             period = text(directory / "cpu.cfs_period_us")
         if quota.isdigit() and period.isdigit() and int(period) > 0:
-            quotas.append(int(quota) / int(period))
-    return min(quotas, default=None)
+            quotas[directory] = int(quota) / int(period)
+    return quotas
+
+
+def memory_bounds(group: Cgroup) -> dict[Path, Bytes]:
+    """The memory limits from the group up to the mount point, nearest first."""
+    name = "memory.max" if group.version == 2 else "memory.limit_in_bytes"
+    return {
+        directory: int(limit)
+        for directory in group.upwards()
+        if (limit := text(directory / name)).isdigit() and int(limit) < _NO_LIMIT
+    }
+
+
+def binding(limits: dict[Path, float] | dict[Path, int]) -> Path | None:
+    """The directory whose limit is met first: the tightest, and of equal ones the outermost, which
+    others use too. None where there is no limit.
+    """
+    return min(reversed(limits), key=limits.__getitem__) if limits else None
+
+
+def cpu_quota(group: Cgroup) -> Cores | None:
+    """The smallest CPU quota of the group and those above, in cores; None when there is none."""
+    return min(cpu_quotas(group).values(), default=None)
 
 
 def memory_bound(group: Cgroup) -> Bytes | None:
-    """The smallest memory limit from the group up to the mount point; None when there is none."""
-    name = "memory.max" if group.version == 2 else "memory.limit_in_bytes"
-    limits = [
-        int(limit)
-        for directory in group.upwards()
-        if (limit := text(directory / name)).isdigit() and int(limit) < _NO_LIMIT
-    ]
-    return min(limits, default=None)
+    """The smallest memory limit of the group and those above; None when there is none."""
+    return min(memory_bounds(group).values(), default=None)
 
 
 def cpu_limit(pid: int) -> tuple[Cores, str]:

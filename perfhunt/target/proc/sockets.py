@@ -20,6 +20,7 @@ from perfhunt.target.proc.sock_diag import TcpRow, tcp_rows, unix_peers
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10  # states, as in include/net/tcp_states.h
 _HELD = (*range(1, 6), *range(7, 12))  # all that a descriptor may stand for: no TCP_TIME_WAIT
 _ACCEPTS = 1 << 16  # __SO_ACCEPTCON of include/linux/net.h
+_ABSTRACT = "@"
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _REFRESH: Seconds = 0.2  # the shortest time between two readings of the tables
@@ -185,14 +186,26 @@ def unix_paths(pid: int) -> dict[int, str]:
 
 
 def unix_listening(pid: int) -> dict[int, str]:
-    """Those that connections can be made to, by their path as their owner wrote it."""
+    """Those that connections can be made to by a path, which is as their owner wrote it."""
+    return {
+        inode: path
+        for inode, path in _unix_accepting(pid).items()
+        if not path.startswith(_ABSTRACT)
+    }
+
+
+def abstract_listening(pid: int) -> dict[int, str]:
+    """Those of the abstract name space (unix(7)), by their name with an @ for its first NUL."""
+    return {
+        inode: name for inode, name in _unix_accepting(pid).items() if name.startswith(_ABSTRACT)
+    }
+
+
+def _unix_accepting(pid: int) -> dict[int, str]:
     return {
         int(field[6]): field[7]
         for field in _unix_table(pid)
-        if len(field) > 7
-        and int(field[3], 16) & _ACCEPTS
-        and int(field[4], 16) == SOCK_STREAM
-        and not field[7].startswith("@")  # of the abstract name space
+        if len(field) > 7 and int(field[3], 16) & _ACCEPTS and int(field[4], 16) == SOCK_STREAM
     }
 
 

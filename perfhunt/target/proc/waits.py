@@ -97,6 +97,16 @@ def _epolled(pid: int, epoll: int) -> list[int]:
         return []
 
 
+def slept_on(line: bytes) -> tuple[int, int] | None:
+    """(the address that a thread sleeps on, its stack pointer), by its line of /proc; None where it
+    is in no futex.
+    """
+    field = line.split()
+    if len(field) < 9 or syscalls().get(int(field[0])) is not SyscallKind.FUTEX:
+        return None
+    return int(field[1], 16), int(field[-2], 16)
+
+
 class ProcessWaits:
     """Reads what the threads of one process wait for. Keeps its memory map and its socket table
     between looks.

@@ -81,13 +81,11 @@ def _pressure(of: str) -> int | None:
 
 
 def _throttling(pid: int) -> tuple[int | None, int | None]:
-    """Quota periods and how many of them were throttled, in the nearest group that has a quota."""
+    """Quota periods and how many of them were throttled, in the group whose quota binds."""
     group = cgroup.find(pid, "cpu")
-    for directory in group.upwards() if group else ():
-        counts = counters(directory / "cpu.stat")
-        if counts.get("nr_periods"):
-            return counts["nr_periods"], counts.get("nr_throttled")
-    return None, None
+    at = cgroup.binding(cgroup.cpu_quotas(group)) if group else None
+    counts = counters(at / "cpu.stat") if at else {}
+    return counts.get("nr_periods"), counts.get("nr_throttled")
 
 
 def _oom_kills(pid: int) -> int | None:
@@ -112,14 +110,16 @@ def _protocol(path: str, protocol: str) -> dict[str, int]:
 
 
 def memory_used(pid: int, rss: Bytes, limited: bool) -> Bytes:
-    """Bytes that count against the memory limit: the limited group's own account without its page
-    cache, else `rss`.
+    """Bytes that count against the memory limit: the account of the group that it is a limit of,
+    without its page cache, else `rss`.
     """
     group = cgroup.find(pid, "memory") if limited else None
-    if group is None:
+    at = cgroup.binding(cgroup.memory_bounds(group)) if group else None
+    if group is None or at is None:
         return rss
     name = "memory.current" if group.version == 2 else "memory.usage_in_bytes"
-    account = text(group.directory / name)
-    counts = counters(group.directory / "memory.stat")
-    cache = counts.get("inactive_file", counts.get("total_inactive_file", 0))
+    account = text(at / name)
+    counts = counters(at / "memory.stat")
+    # That of v1 counts groups below in its totals only, that of v2 always.
+    cache = counts.get("total_inactive_file", counts.get("inactive_file", 0))
     return max(0, int(account) - cache) if account.isdigit() else rss

@@ -18,10 +18,11 @@ FORMS = {
         "service.cpp",
         ("g++", "-O2", "-pthread", "-fno-omit-frame-pointer"),
     ),
+    "cpp with debug information apart": ("service.cpp", ("g++", "-O2", "-pthread", "-g")),
     "rust": ("service.rs", ("rustc", "-O", "--edition", "2021")),
     "rust with frame pointers": (
         "service.rs",
-        ("rustc", "-O", "--edition", "2021", "-C", "force-frame-pointers=yes"),
+        ("rustc", "-O", "--edition", "2021", "-C", "force-frame-pointers=yes", "-g"),
     ),
 }
 
@@ -38,8 +39,19 @@ def built(form: str) -> str:
         program.parent.mkdir(parents=True, exist_ok=True)
         part = program.with_suffix(".part")
         subprocess.run([*command, "-o", part, HERE / source], check=True, timeout=120)
+        if form.endswith(" apart"):
+            take_apart(part)
         part.replace(program)
     return str(program)
+
+
+def take_apart(program: Path) -> None:
+    """Put its debug information into a file beside it, which it then names."""
+    apart = program.with_name("service.debug")
+    subprocess.run(["objcopy", "--only-keep-debug", program, apart], check=True)
+    # The link is followed, as the build id is not: nobody installed the file.
+    subprocess.run(["strip", "--strip-debug", program], check=True)
+    subprocess.run(["objcopy", f"--add-gnu-debuglink={apart}", program], check=True)
 
 
 def built_with_tokio() -> str:

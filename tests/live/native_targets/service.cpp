@@ -19,8 +19,15 @@ std::mutex counter;
 std::condition_variable returned;
 int lent = 0;
 
+__attribute__((always_inline)) inline unsigned mix(unsigned item, unsigned n) {
+    item ^= item << 13;
+    item ^= item >> 17;
+    item ^= item << 5;
+    return item * 2654435761u + (item >> 7) + n;
+}
+
 __attribute__((noinline)) unsigned price(unsigned item, unsigned rounds) {
-    for (unsigned n = 0; n < rounds; n++) item = item * 2654435761u + (item >> 7) + n;
+    for (unsigned n = 0; n < rounds; n++) item = mix(item, n);
     return item;
 }
 
@@ -51,8 +58,8 @@ __attribute__((noinline)) unsigned query(unsigned item) {
 }
 
 __attribute__((noinline)) unsigned order(const std::string &kind, unsigned item) {
-    unsigned sum = price(item, 20000);
-    if (kind == "hot") return price(sum, 4000000);
+    unsigned sum = price(item, 10000);
+    if (kind == "hot") return price(sum, 2000000);
     if (kind == "mutex") return pay(sum);
     return query(sum);
 }

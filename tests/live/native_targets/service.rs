@@ -14,10 +14,18 @@ mod shop {
     static LENT: Mutex<u32> = Mutex::new(0);
     static RETURNED: Condvar = Condvar::new();
 
+    #[inline(always)]
+    fn mix(mut item: u32, n: u32) -> u32 {
+        item ^= item << 13;
+        item ^= item >> 17;
+        item ^= item << 5;
+        item.wrapping_mul(2654435761).wrapping_add(item >> 7).wrapping_add(n)
+    }
+
     #[inline(never)]
     pub fn price(mut item: u32, rounds: u32) -> u32 {
         for n in 0..rounds {
-            item = item.wrapping_mul(2654435761).wrapping_add(item >> 7).wrapping_add(n);
+            item = mix(item, n);
         }
         item
     }
@@ -58,9 +66,9 @@ mod shop {
 
 #[inline(never)]
 fn order(kind: &str, item: u32) -> u32 {
-    let sum = shop::price(item, 20_000);
+    let sum = shop::price(item, 10_000);
     match kind {
-        "hot" => shop::price(sum, 4_000_000),
+        "hot" => shop::price(sum, 2_000_000),
         "mutex" => shop::pay(sum),
         _ => shop::query(sum),
     }

@@ -86,20 +86,26 @@ def in_own_pids(script: str, *arguments: str, program: str = sys.executable) -> 
 
 @cache
 def interpreter(version: str) -> str:
-    """A Python of that version, `3.12`, that runs here: this one, one on PATH, or where pyenv, uv,
-    deadsnakes, manylinux and a build by hand put theirs; "" when there is none.
+    """A Python of that version, `3.12`, or `3.13t` for one without a GIL, that runs here: this one,
+    one on PATH, or where scripts/pythons.sh, pyenv, uv, deadsnakes, manylinux and a build by hand
+    put theirs; "" when there is none.
     """
     if sys.version.startswith(version + "."):
         return sys.executable
-    home, tag = Path.home(), version.replace(".", "")
+    home, series, tag = Path.home(), version.rstrip("t"), version.replace(".", "")
     pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions"
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python"))
-    places = [(pyenv, f"{version}.*/bin/python"), (uv, f"cpython-{version}.*/bin/python{version}")]
+    places = [(home / ".cache/perfhunt-bench/pythons", f"{version}/bin/python{version}")]
+    places += [(pyenv, f"{series}.*/bin/python{version}")]
+    places += [(uv, f"cpython-{series}.*/bin/python{version}")]
     places += [(Path(prefix), f"bin/python{version}") for prefix in ("/usr", "/usr/local")]
-    places += [(Path("/opt"), f"python/cp{tag}-cp{tag}/bin/python{version}")]
+    places += [(Path("/opt"), f"python/cp{tag.rstrip('t')}-cp{tag}/bin/python{version}")]
     programs = [str(path) for place, name in places for path in sorted(place.glob(name))]
     for program in filter(None, (shutil.which(f"python{version}"), *programs)):
-        said = "import sys, asyncio; print(*sys.version_info[:2], sep='.'); print(sys.executable)"
+        said = (
+            "import sys, asyncio; print(*sys.version_info[:2], sep='.', end='');"
+            " print('t' * ('t' in sys.abiflags)); print(sys.executable)"
+        )
         ran = subprocess.run([program, "-c", said], capture_output=True, text=True)
         runs, _, where = ran.stdout.strip().partition("\n")
         if ran.returncode == 0 and runs == version:

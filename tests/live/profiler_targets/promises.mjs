@@ -19,6 +19,7 @@ class Places {
 const nap = (ms) => new Promise((done) => setTimeout(done, ms));
 const ledger = new Places(1), connections = new Places(2), quiet = new Places(1000);
 const pbkdf2 = promisify(crypto.pbkdf2);
+const two = new http.Agent({ keepAlive: true, maxSockets: 2 });
 const silence = new Int32Array(new SharedArrayBuffer(4));
 
 function render() {
@@ -32,9 +33,11 @@ async function postEntry() {
   try { await nap(8); } finally { ledger.give(); }
 }
 async function runQuery() { await connections.take(); await nap(16); connections.give(); }
-function awaitPrices() {
-  return new Promise((done) => http.get({ port: slow.address().port }, (answer) => answer.resume().on("end", done)));
-}
+const get = (asked) =>
+  new Promise((done) => http.get({ port: slow.address().port, ...asked }, (answer) => answer.resume().on("end", done)));
+const awaitPrices = () => get({});
+async function askStock() { await get({ agent: two }); }
+async function askSupplier() { await get({ path: "/late" }); }
 async function derive() { await pbkdf2("secret", "salt", 60000, 32, "sha256"); }
 function pause() { Atomics.wait(silence, 0, 0, 8); }
 
@@ -42,11 +45,14 @@ const paths = {
   async "/lock"() { render(); await audit(); await postEntry(); },
   async "/pool"() { render(); await audit(); await runQuery(); },
   async "/downstream"() { render(); await audit(); await awaitPrices(); },
+  async "/agent"() { render(); await audit(); await askStock(); },
+  async "/late"() { await askSupplier(); },
   async "/threads"() { render(); await audit(); await derive(); },
   async "/blocked"() { render(); await audit(); pause(); },
   async "/nothing"() { await audit(); },
 };
-const slow = http.createServer((_, answer) => setTimeout(() => answer.end("1"), 30)).listen(0, "127.0.0.1");
+const slow = http.createServer((asked, answer) => setTimeout(() => answer.end("1"), asked.url === "/late" ? 2000 : 30));
+slow.listen(0, "127.0.0.1");
 const server = http.createServer(async (asked, answer) => {
   await paths[asked.url]();
   answer.end("ok");

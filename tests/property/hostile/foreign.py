@@ -16,10 +16,11 @@ LARGEST = 1 << 24
 SEEDS: dict[str, tuple[str, ...]] = {
     "folded": (
         "foreign/async-profiler-annotated.collapsed",
-        "foreign/austin-full.austin",
-        "foreign/austin-memory.austin",
+        "foreign/rbspy.folded",
         "foreign/stackcollapse-perf.folded",
     ),
+    "austin": ("foreign/austin-full.austin", "foreign/austin-memory.austin"),
+    "phpspy": ("foreign/phpspy.txt",),
     "speedscope": ("foreign/py-spy.speedscope.json", "foreign/pyinstrument.speedscope.json"),
     "pprof": ("foreign/go-heap.pb.gz",),
     "cpuprofile": ("foreign/node.cpuprofile",),

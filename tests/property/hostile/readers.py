@@ -34,6 +34,7 @@ from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.profilers.jvm.dump import DumpReader
+from perfhunt.profilers.jvm.virtual import VirtualThreads
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.reports import hyperfine
@@ -131,6 +132,11 @@ V8 = (
     b'"children":[2]},{"id":2,"callFrame":{"functionName":"f","url":"file:///a.js","lineNumber":4'
     b'}}],"samples":[2,2,1]}'
 )
+VIRTUAL = (
+    b'{"threadDump":{"threadContainers":[{"threads":[{"tid":"3","virtual":true,"name":"a","state":'
+    b'"WAITING","parkBlocker":{"object":"x.L@1f"},"stack":["m/a.B.c(B.java:1)"],"monitorsOwned":'
+    b'[{"depth":1,"locks":["x.M@2a",null]}]}]}]}}'
+)
 TOML = b'[slo]\nlatency = { p99 = "<= 1s" }\n[[traffic]]\nrequest = "GET /a"\n[target]\nurl="http://h"\n'
 TRAFFIC = (
     b'[slo]\nlatency = { p99 = "<= 1s" }\n[target]\nurl = "unix:/run/a.sock"\n'
@@ -178,6 +184,7 @@ READERS: dict[str, Reader] = {
     "jfr": Reader(_lossy(parse_jfr_print), (_beginning("jfr-print.txt"),)),
     "jfr collections": Reader(_lossy(parse_collections), (_beginning("jfr-print.txt"),)),
     "java dump": Reader(_lossy(DumpReader().read), (_beginning("java-17-dump.txt"),)),
+    "virtual threads": Reader(VirtualThreads(1, None).read, (VIRTUAL,)),  # type: ignore[arg-type]
     "perf script": Reader(
         _lossy(lambda text: list(parse_perf_script(text))), (_beginning("perf-script.txt"),)
     ),

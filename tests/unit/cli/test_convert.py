@@ -98,6 +98,8 @@ def test_every_format_is_listed_with_what_it_keeps() -> None:
         (b"a 1\n" + b"b" * 3_000_000, Unreadable, "characters in line 2"),
         (b"a 1\nb c\n", Unreadable, "Line 2 is not a folded stack"),
         (b"", Unreadable, "of no format that is known"),
+        (b"PERFILE2\0\0", Unreadable, "a recording of perf, which only its own tool reads"),
+        (b"0 f /a.php:1\n2 g /a.php:2\n", Unreadable, "Line 2 is frame 2 of a sample"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -118,7 +120,7 @@ def test_what_is_not_there_or_not_written_is_a_mistake_of_the_command_line(tmp_p
         ("convert",),
         ("convert", tmp_path / "none.folded", "--to", "pprof"),
         ("convert", tmp_path / "a.folded"),
-        ("convert", tmp_path / "a.folded", tmp_path / "b.cpuprofile"),
+        ("convert", tmp_path / "a.folded", tmp_path / "b.jfr"),
         ("convert", tmp_path / "a.folded", "--to", "svg"),
         ("flamegraph", tmp_path / "a.folded", "--elided"),
         ("flamegraph", tmp_path / "a.folded", "--by-state"),

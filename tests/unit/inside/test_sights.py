@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profiles.readers.pyinstrument import read_pyinstrument
-from perfhunt.model.profiles.readers.scalene import ScaleneError, scalene_lines
+from perfhunt.model.profiles.readers.python.pyinstrument import read_pyinstrument
+from perfhunt.model.profiles.readers.python.scalene import ScaleneError, scalene_lines
 from perfhunt.profilers.inside import pyinstrument, tracemalloc
 from perfhunt.profilers.inside.enclosing import function_at
 from perfhunt.profilers.inside.pyinstrument import PyinstrumentProfiler

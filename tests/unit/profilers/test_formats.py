@@ -140,6 +140,17 @@ def test_a_java_frame_keeps_its_class_and_a_line_that_is_none_is_an_error() -> N
         parse_jfr_print(f"{head}    what is this\n")
 
 
+def test_samples_by_cpu_time_are_used_alone_where_a_recording_has_both_kinds() -> None:
+    def ran(event: str, method: str) -> str:
+        return f"{event} {{\n  stackTrace = [\n    {method}()\n  ]\n}}\n\n"
+
+    failed = "jdk.CPUTimeSample {\n  failed = true\n}\n\n"
+    by_clock = ran("jdk.ExecutionSample", "a.M.f")
+    text = by_clock * 3 + ran("jdk.CPUTimeSample", "a.M.g") * 2 + failed
+    assert parse_jfr_print(text) == ({(Frame("a.M.g", "a.M", None, FrameKind.JVM),): 2}, 0)
+    assert list(parse_jfr_print(by_clock)[0].values()) == [1]
+
+
 def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> None:
     def node(number: int, name: str, url: str, line: int, *children: int) -> dict[str, object]:
         call = {

@@ -147,8 +147,55 @@ def test_a_thread_that_was_woken_and_has_not_come_to_run_waits_for_a_cpu(
 def test_a_collection_beside_a_dump_is_none_of_its_cost(looker: JvmLooker) -> None:
     looker._lists = True
     for took in (0.004, 0.004, 0.4, 0.004):
-        looker._weigh(took)
+        looker._weigh(took, listed=True)
     assert looker.cpu == pytest.approx(0.02) and looker._lists
     for _ in range(9):
-        looker._weigh(0.01)
+        looker._weigh(0.01, listed=True)
     assert not looker._lists  # a heap that has grown
+
+
+@pytest.mark.parametrize("takes", [0.0002, 0.001, 0.004, 0.05])
+def test_looks_are_as_seldom_as_the_service_may_stand_still(
+    looker: JvmLooker, takes: float
+) -> None:
+    for _ in range(5):
+        looker._weigh(takes, listed=False)
+    assert looker.rate_hz * takes <= 0.015 + 1e-9
+    assert looker.rate_hz == 20.0 or looker.rate_hz * takes == pytest.approx(0.015)
+
+
+PARKS = "   java.lang.Thread.State: WAITING (parking)\n\tat a.B.c(B.java:1)\n"
+
+
+def wants(of: str, owned: bool = False) -> list[JavaThread]:
+    """A thread that waits for an object of a class, and its owner where it has one."""
+    waits = f'"w" #1 prio=5 tid=0x1 nid=0x1 waiting\n{PARKS}'
+    waits += f"\t- parking to wait for  <0x00aa> (a {of})\n\n"
+    has = '"o" #2 prio=5 tid=0x1 nid=0x2 runnable\n   java.lang.Thread.State: RUNNABLE\n'
+    has += f"\tat a.B.d(B.java:2)\n\n   Locked ownable synchronizers:\n\t- <0x00aa> (a {of})\n\n"
+    return DumpReader().read(waits + (has if owned else ""))
+
+
+def test_owners_are_asked_for_while_somebody_waits_for_what_has_one(looker: JvmLooker) -> None:
+    """The JVM goes through its heap for them: not for a pool of threads that waits for work."""
+    lock, idle = "java.util.concurrent.locks.ReentrantLock$NonfairSync", "x.Queue$ConditionObject"
+    for of, asked in ((lock, True), (idle, False), (lock, True)):
+        looker._note_owners(wants(of), listed=False)
+        assert looker._wanted is asked
+    for _ in range(9):  # between two owners nobody is one
+        looker._note_owners(wants(lock), listed=True)
+    assert looker._wanted
+
+
+def test_what_nobody_was_ever_seen_to_own_is_asked_for_no_longer(looker: JvmLooker) -> None:
+    permit, gate = "java.util.concurrent.Semaphore$NonfairSync", "app.Gate$Sync"
+    looker._note_owners(wants(permit), listed=False)
+    asked = 0
+    while looker._wanted:
+        looker._note_owners(wants(permit), listed=True)
+        asked += 1
+    assert asked == 3
+    looker._note_owners(wants(gate, owned=True), listed=True)
+    for _ in range(9):
+        looker._note_owners(wants(gate), listed=True)
+        assert looker._wanted

@@ -7,7 +7,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,7 +18,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.native.image import ProcessImage
-from perfhunt.profilers.native.looker import NativeLooker
+from perfhunt.profilers.native.looker import NativeLooker, _is_condition
 from perfhunt.profilers.native.one_sample import OneSample
 from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
 from perfhunt.target.binary.elf import Elf
@@ -63,7 +62,7 @@ def sleeping() -> Iterator[int]:
 def test_an_address_is_named_as_the_dynamic_linker_names_it(function: str) -> None:
     image = ProcessImage(os.getpid())
     assert image.is_code(address_of(function))
-    frame = image.frame(address_of(function))
+    (frame,) = image.calls(address_of(function))
     assert frame.function.strip("_").endswith(function)
     assert "libc" in frame.file
 
@@ -139,7 +138,7 @@ def test_a_file_that_is_no_program_is_refused(tmp_path: os.PathLike[str]) -> Non
 
 
 def test_tables_that_are_cut_or_wrong_say_nothing(tmp_path: os.PathLike[str]) -> None:
-    library = ProcessImage(os.getpid()).frame(address_of("malloc")).file
+    library = ProcessImage(os.getpid()).calls(address_of("malloc"))[0].file
     with open(library, "rb") as file:
         whole = file.read(1 << 26)
     elf = Elf(library)
@@ -189,17 +188,19 @@ def test_the_loop_of_tokio_is_known_by_its_scheduler() -> None:
     assert not in_event_loop((Frame("shop::receipt", RUST, kind=FrameKind.NATIVE),))
 
 
-def test_threads_beyond_what_the_limit_of_open_files_lets_be_watched_are_told(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("functions", "several"),
+    [
+        ("pay pthread_mutex_lock __lll_lock_wait", False),
+        ("pay <std::sys::sync::mutex::futex::Mutex>::lock_contended syscall", False),
+        ("pay parking_lot::raw_rwlock::RawRwLock::lock_exclusive_slow syscall", False),
+        ("query __new_sem_wait_slow64 __futex_abstimed_wait_common", True),
+        ("Runtime::block_on query syscall", True),  # std::counting_semaphore, inlined
+        ("query <std::sys::sync::condvar::futex::Condvar>::wait syscall", True),
+    ],
+)
+def test_who_sleeps_for_no_lock_waits_for_one_of_several_things(
+    functions: str, several: bool
 ) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (4, 4))  # two files each, half for others
-    done = threading.Event()
-    thread = threading.Thread(target=done.wait)
-    thread.start()
-    try:
-        with closing(NativeLooker(os.getpid())) as looker:
-            assert len(looker.look()) <= 1
-            assert "beyond the 1 that" in looker.unseen
-    finally:
-        done.set()
-        thread.join()
+    stack = tuple(Frame(name, kind=FrameKind.NATIVE) for name in functions.split())
+    assert _is_condition(stack) is several

@@ -160,6 +160,7 @@ def look(**told: Any) -> str:
         "sites": [],
         "waits": [],
         "kinds": {},
+        "links": {},
         "every": 1,
         "spent": 0.001,
     }
@@ -169,10 +170,45 @@ def look(**told: Any) -> str:
 def test_where_one_of_four_requests_is_followed_each_stands_for_four_and_it_is_said(
     answering: Any,
 ) -> None:
-    told = look(sites=[[0, [HANDLER]]], waits=[[0, False, []]], kinds={"0": [{}, 0]}, every=4)
+    told = look(
+        sites=[[0, [HANDLER]]],
+        waits=[[0, False, [7], 4, False]],
+        kinds={"0": [{}, 0]},
+        every=4,
+    )
     looker, _ = answering([told])
-    assert len([sample for sample in looker.look() if sample.task]) == 4
+    seen = [sample for sample in looker.look() if sample.task]
+    assert len(seen) == 4
+    # A lock is not had by four because one of four was seen to have it.
+    assert sum("futex:promise:7" in sample.holds for sample in seen) == 1
     assert "one of 4 requests" in looker.unseen
+
+
+def test_of_one_that_stands_for_four_as_many_queue_as_have_no_connection(answering: Any) -> None:
+    told = look(
+        sites=[[0, [HANDLER]]],
+        waits=[[0, False, [], 4, True]],
+        kinds={"0": [{"TCP 10.0.0.7 5432": 3}, 0]},
+        links={"10.0.0.7 5432": [1, 1]},
+        every=4,
+    )
+    looker, _ = answering([told])
+    seen = looker.look()
+    (queue,) = {sample.wait_on for sample in ends(seen, ThreadState.LOCK)}
+    assert len(ends(seen, ThreadState.LOCK)) == 3
+    assert [queue in sample.holds for sample in ends(seen, ThreadState.SOCKET)] == [True]
+
+
+def test_looks_are_as_seldom_as_the_loops_time_allows_and_the_first_is_not_counted(
+    answering: Any,
+) -> None:
+    # 20 ms for the first, then 0.2 ms each: half a percent pays for 25 a second, more than is worth
+    # it; 1 ms each: for 5.
+    for each, rate in ((0.0002, 10.0), (0.001, 5.0)):
+        looker, _ = answering([look(spent=0.02 + each * n) for n in range(8)])
+        for _ in range(8):
+            looker.look()
+        assert looker.rate_hz == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import pytest
 from perfhunt.errors import Unreadable, UsageError
 from perfhunt.model.profile import Frame, FrameKind, Profile
 from perfhunt.model.profiles.readers.folded import of_others, read_any_folded
-from perfhunt.model.profiles.readers.memray import read_memray
 from perfhunt.model.profiles.readers.perf_script import read_perf_script, without_titles
-from perfhunt.model.profiles.readers.pyinstrument import read_pyinstrument
-from perfhunt.model.profiles.readers.scalene import read_scalene
+from perfhunt.model.profiles.readers.python.austin import read_austin
+from perfhunt.model.profiles.readers.python.memray import read_memray
+from perfhunt.model.profiles.readers.python.pyinstrument import read_pyinstrument
+from perfhunt.model.profiles.readers.python.scalene import read_scalene
 from perfhunt.model.profiles.readers.speedscope import read_speedscope
 from perfhunt.model.profiles.readers.trace_events import read_trace
 
@@ -49,6 +50,10 @@ def event(ph: str, ts: float, name: str = "f", **more: Any) -> dict[str, Any]:
         ("std::f(int, char)", Frame("std::f(int, char)")),
         ("gopkg.in/yaml%2ev2.Unmarshal", Frame("gopkg.in/yaml%2ev2.Unmarshal")),
         ("a%3Bb (c%3B.py:1)", Frame("a;b", "c;.py", 1)),
+        ("price - /srv/cart.rb:3", Frame("price", "/srv/cart.rb", 3)),
+        ("(unknown) [c function] - (unknown)", Frame("(unknown) [c function]")),
+        ("<top (required)> - /a.rb:3", Frame("<top (required)>", "/a.rb", 3)),
+        ("Thread (7) (.NET IO)", Frame("Thread (7) (.NET IO)", kind=FrameKind.THREAD)),
         ("main.hot (./main.go:15)", Frame("main.hot", "./main.go", 15, FrameKind.GO)),
     ],
 )
@@ -68,15 +73,25 @@ def test_folded_lines_add_up_and_keep_fractions() -> None:
         (["a;b 1", "a;b -3"], "Line 2 is not a folded stack"),
         (["a 1", "a;;b 3"], "Line 2 holds a frame without a name"),
         (["a 1", "b ٣"], "Line 2 is not a folded stack"),
-        (["# austin: 3.7.0", "# mode: wall", "", "P1;T0:1;a.py:f 9"], "Line 4 has no"),
-        (["# austin: 3.7.0", "# mode: wall", "", "P1;T0:1;a.py:f:1 9,0,1"], "Line 4 is no sample"),
-        (["# austin: 3.7.0", "# mode: full", "", "P1;T0:1;a.py:f:1 9"], "Line 4 is no sample"),
-        (["# austin: 3.7.0", "# mode: new"], "none of Austin's: 'new'"),
     ],
 )
 def test_a_line_that_is_none_is_named(lines: list[str], said: str) -> None:
     with pytest.raises(Unreadable, match=said):
         read_any_folded(lines)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sample", "said"),
+    [
+        ("wall", "P1;T0:1;a.py:f 9", "Line 4 has no"),
+        ("wall", "P1;T0:1;a.py:f:1 9,0,1", "Line 4 is no sample"),
+        ("full", "P1;T0:1;a.py:f:1 9", "Line 4 is no sample"),
+        ("new", "", "none of Austin's: 'new'"),
+    ],
+)
+def test_a_line_that_is_none_of_austin_is_named(mode: str, sample: str, said: str) -> None:
+    with pytest.raises(Unreadable, match=said):
+        read_austin(["# austin: 3.7.0", f"# mode: {mode}", "", sample])
 
 
 def test_a_long_line_ends_the_reading() -> None:
@@ -90,15 +105,15 @@ def test_austin_says_who_was_idle_and_what_was_given_back() -> None:
         *("P1;T0:2;a.py:f:1 5,0,100", "P1;T0:2;a.py:f:1 7,1,-40", "P1;T0:2;:GC: 1,0,0"),
         *("", "# duration: 2000000"),
     ]
-    wall, cpu = read_any_folded(lines), read_any_folded(lines, "cpu")
+    wall, cpu = read_austin(lines), read_austin(lines, "cpu")
     assert by_name(wall) == {"P1;T0:2;f": 5.0, "P1;T0:2;f;idle": 7.0, "P1;T0:2;(GC)": 1.0}
     assert by_name(cpu) == {"P1;T0:2;f": 5.0, "P1;T0:2;(GC)": 1.0}
     assert wall.seconds == 2.0
-    memory = read_any_folded(lines, "memory")
+    memory = read_austin(lines, "memory")
     assert (by_name(memory), memory.unit) == ({"P1;T0:2;f": 100.0}, "bytes")
     assert any("40 bytes given back" in note for note in memory.notes)
     with pytest.raises(UsageError) as raised:
-        read_any_folded(lines, "gpu")
+        read_austin(lines, "gpu")
     assert "wall, cpu, memory" in raised.value.hint
 
 
@@ -158,6 +173,15 @@ def test_a_call_that_ends_after_its_caller_is_cut_and_counted() -> None:
     profile = read_trace([event("X", 0, "outer", dur=10), event("X", 5, "inner", dur=20)])
     assert by_name(profile) == {"outer": 5.0, "outer;inner": 5.0}
     assert profile.notes == ("1 calls end after their callers: what is beyond is left out",)
+
+
+def test_calls_that_follow_each_other_are_not_put_within_each_other_by_rounding() -> None:
+    follow = [event("X", 0.1, "a", dur=0.2), event("X", 0.3, "b", dur=0.2)]
+    assert by_name(read_trace(follow)) == pytest.approx({"a": 0.2, "b": 0.2})
+    whole = [event("X", 0, "a", dur=10.4), event("X", 10, "b", dur=5)]
+    assert set(by_name(read_trace(whole))) == {"a", "b"}
+    ends = [event("B", 0, "a"), event("X", 1, "b", dur=5.2), event("E", 6, "a")]
+    assert by_name(read_trace(ends)) == {"a": 1.0, "a;b": 5.0}
 
 
 def test_threads_of_a_trace_are_told_apart_by_name() -> None:

@@ -111,8 +111,8 @@ def test_samples_of_two_kinds_are_counted_apart() -> None:
     run = replace(WHOLE, profiles={"knee": one, "knee-waits": waits, "above-waits": waits})
     lost = trust_box(run)[-1]
     assert (
-        "1 sample of threads on a CPU and 596 samples of all threads, running and waiting; "
-        in lost.words
+        "1 sample of threads on a CPU and 596 samples of all threads, running and waiting in"
+        " 3 profiles; " in lost.words
     )
 
 

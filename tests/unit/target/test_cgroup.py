@@ -124,3 +124,18 @@ def test_a_bind_mounted_group_is_found_under_its_mount_point(tmp_path: Path) -> 
 
 def test_without_cgroups_there_is_nothing_to_find(tmp_path: Path) -> None:
     assert cgroup.find(PID, "cpu", tmp_path) is None
+
+
+def test_throttling_and_memory_are_those_of_the_group_whose_limit_binds(tmp_path: Path) -> None:
+    mount = tmp_path / "cg"
+    files(mount, cpu__stat="nr_periods 0")
+    files(mount / "pod", cpu__max="50000 100000", memory__max="1000000")
+    files(mount / "pod" / "app", cpu__max="200000 100000", memory__max="2000000")
+    files(mount / "pod" / "app" / "same", cpu__max="50000 100000", memory__max="max")
+    proc = host(tmp_path, "0::/pod/app/same\n", f"30 20 0:26 / {mount} rw - cgroup2 cgroup2 rw\n")
+    found = cgroup.find(PID, "cpu", proc)
+    assert found is not None
+    # Of two equal quotas the outer one is shared with others, and is used up first.
+    assert cgroup.binding(cgroup.cpu_quotas(found)) == mount / "pod"
+    assert cgroup.binding(cgroup.memory_bounds(found)) == mount / "pod"
+    assert cgroup.binding({}) is None

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from perfhunt.target.binary.names import spelled
+from perfhunt.target.binary.names import source_name, spelled
 from perfhunt.target.binary.rust_names import rust_name
 
 V0 = {
@@ -98,3 +98,20 @@ def test_newer_symbols_agree_with_binutils() -> None:
 
 def _without_hashes(name: str) -> str:
     return re.sub(r"\[[0-9a-f]+\]", "", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("lock<u64>", "lock"),
+        ("operator<< <char>", "operator<<"),
+        ("parse", "parse"),
+        ("_ZN4shop5priceEjj", "shop::price"),
+        ("{closure#0}<shop::serve::{async_fn_env#0}>", ""),
+        ("{async_fn#0}", ""),
+    ],
+)
+def test_names_of_debug_information_lose_type_arguments_and_what_no_source_names(
+    name: str, plain: str
+) -> None:
+    assert source_name(name) == plain

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.fitting import fits
 from perfhunt.analysis.diagnosis.known.greenlets import HOW_TO_SEE, runs_greenlets
+from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
+from perfhunt.model.states import ThreadState
 
 _C = BottleneckClass
 # What to do where no function is to blame, by class.
@@ -61,6 +63,11 @@ ALONE = "locust -f FILE --headless -u 1 -t 10s (a k6 script: k6 run FILE)"
 _MENDED = f"{ALONE}, mend it, then: perfhunt investigate --pid PID"
 CHILD_FAILED = "the load child "  # how `load.pipe` begins to say what became of it
 _UNWATCHED = "run it again without --profile off."
+# What Go has for memory to spare (runtime/debug.SetGCPercent, SetMemoryLimit).
+_LESS_GARBAGE = (
+    ". It should allocate less; where there is memory to spare, GOGC=200 collects about half as"
+    " often, with GOMEMLIMIT somewhat below what the service may have"
+)
 CHANGE = "Change "  # how advice to change a function begins
 
 
@@ -142,6 +149,8 @@ def _about_functions(
     first = findings[0]
     if category is _C.UNDETERMINED:
         return f"What stops it is not settled: {_how_to_see(evidence)}"
+    if words := _about_helpers(first, category, evidence):
+        return words
     if not fits(kinds, category):
         return (
             f"{named(first)} costs {_words(first.category)}, which is not what stops the service"
@@ -156,7 +165,37 @@ def _about_functions(
     known = first.what_if
     if isinstance(knee, Knee) and known is not None and not known.moves(knee.rate):
         return _instead(findings, known, category, knee)
-    return _change(first)
+    collects = category is _C.GC and evidence.runtime == "go"
+    return f"{_change(first)}{_LESS_GARBAGE if collects else ''}"
+
+
+def _about_helpers(first: Finding, category: BottleneckClass, evidence: Evidence) -> str:
+    """What to do about work that an event loop gives to its pool of threads, as their number helps
+    it or not; "" where that is not what stops the service.
+    """
+    traits = traits_of(evidence.runtime, evidence.version)
+    if not traits.helpers or first.category is not _C.WORKERS or first.blamed.low <= 0:
+        return ""
+    if category is _C.WORKERS:
+        return (
+            f"{_change(first)}. More threads for {traits.helpers} ({traits.helpers_by}) serve more"
+            " at once while cores are free."
+        )
+    if category not in (_C.CPU, _C.CPU_QUOTA) or not _helpers_compute(evidence.knee):
+        return ""
+    return (
+        f"{_change(first)}. Its work has the cores, by way of {traits.helpers}: more threads for"
+        f" that ({traits.helpers_by}) bring nothing."
+    )
+
+
+def _helpers_compute(span: Span) -> bool:
+    """Whether most of the CPU was used beside the main threads."""
+    states = span.states
+    if states is None:
+        return False
+    used = [(t.tid == t.pid, t.states.get(ThreadState.ON_CPU, 0.0)) for t in states.threads]
+    return sum(n for main, n in used if not main) > sum(n for main, n in used if main)
 
 
 def _instead(

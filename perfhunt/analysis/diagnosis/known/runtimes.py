@@ -21,16 +21,17 @@ _FREE_THREADED = "t"
 class RuntimeTraits:
     """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
     requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
-    threads that take over what would block the loop, which are a pool of fixed size; `parks`: a
-    thread of its loop that has no work may wait in a lock; `collector`: it collects garbage.
-    `one_core` ends the sentence that a process uses one core, "" where its threads run code on
-    several.
+    threads that take over what would block the loop, which are a pool of fixed size, set by
+    `helpers_by`; `parks`: a thread of its loop that has no work may wait in a lock; `collector`: it
+    collects garbage. `one_core` ends the sentence that a process uses one core, "" where its
+    threads run code on several.
     """
 
     gil: bool = False
     loop: bool = False
     main_loop: bool = False
     helpers: str = ""
+    helpers_by: str = ""
     parks: bool = False
     collector: bool = True
     one_core: str = ""
@@ -54,11 +55,14 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
         loop=True,
         main_loop=True,
         helpers="libuv's pool",
+        helpers_by="UV_THREADPOOL_SIZE",
         one_core="JavaScript of one process runs on one thread",
     ),
     "jvm": RuntimeTraits(),
     "dotnet": RuntimeTraits(),
-    "native": RuntimeTraits(loop=True, parks=True, collector=False),
+    "native": RuntimeTraits(
+        loop=True, helpers="tokio's blocking pool", parks=True, collector=False
+    ),
     "php": RuntimeTraits(one_core="PHP code of one process runs on one thread"),
     "go": RuntimeTraits(),
 }
@@ -89,6 +93,12 @@ def collecting(states: States | None, paused: Share) -> Cores:
     used = [(t.name, t.states.get(ThreadState.ON_CPU, 0.0)) for t in threads]
     stopping = sum(cores for name, cores in used if name == _STOPS)
     return sum(cores for name, cores in used if _COLLECTS.match(name)) + min(paused, stopping)
+
+
+def compiling(states: States | None) -> Cores:
+    """Cores that HotSpot's compilers used: much of it says that the service was not warm."""
+    threads = states.threads if states is not None else ()
+    return sum(t.states.get(ThreadState.ON_CPU, 0.0) for t in threads if _COMPILES.match(t.name))
 
 
 def traits_of(runtime: str, version: str = "") -> RuntimeTraits:

@@ -172,9 +172,9 @@ def cpu_shares_of(
         return {}
     shares = reading.knee.use.shares()
     return {
-        key: Estimated(min(1.0, cost.cpu / whole), _share_error(shares.get(key, 0.0), reading))
+        key: Estimated(min(1.0, cost.running / whole), _share_error(shares.get(key, 0.0), reading))
         for key, cost in costs.items()
-        if cost.cpu > 0
+        if cost.running > 0
     }
 
 

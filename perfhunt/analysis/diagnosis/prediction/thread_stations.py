@@ -1,5 +1,5 @@
 """Stations that a request occupies whether it computes or waits: event loops, the threads of a
-pool, and what threads hold while others wait for it.
+pool, tasks that work for others, and what threads hold while others wait for it.
 """
 
 from __future__ import annotations
@@ -93,14 +93,27 @@ class _Work:
             sum(cpu for thread, cpu in every.items() if thread in threads) / whole if whole else 0.0
         )
 
+    def own_waits(self, mine: Mine) -> dict[FunctionKey, Estimated]:
+        """What these threads wait for, but not for each other. Others' part of the time in which
+        they wait for a core is no queue of this service's own.
+        """
+        runnable = self.waits(mine, {ThreadState.RUN_QUEUE})
+        return _added(self.waits(mine, _OWN_WAITS), runnable, 1.0 - self.knee.own_part)
+
+    def share_where(self, mine: Mine) -> Share:
+        """The part of the target's CPU of the functions that were seen there."""
+        every = self.shares_within(mine, 1.0)
+        owners = {s.owner.key for present in self.knee.snapshots for s in present if mine(s)}
+        return min(1.0, sum(share.value for key, share in every.items() if key in owners))
+
     def shares_within(self, mine: Mine, cpu_share: Share) -> dict[FunctionKey, Estimated]:
         """Each function's part of the CPU that these threads use. A function is on the threads
         where it was seen; one that was not seen at all is as likely on any.
         """
         seen, here = Counter[FunctionKey](), Counter[FunctionKey]()
-        for snapshot in (
-            s for present in self.knee.snapshots for s in present if _is_thread(s.sample)
-        ):
+        every = [s for present in self.knee.snapshots for s in present]
+        # A task's CPU is its thread's, unless tasks are all that is read, as in Go.
+        for snapshot in [s for s in every if _is_thread(s.sample)] or every:
             for key in snapshot.functions:
                 seen[key] += 1
                 here[key] += mine(snapshot)
@@ -150,7 +163,7 @@ def _told(
 def thread_stations(
     reading: EvidenceReading, cost: CpuCost | None, costs: Mapping[FunctionKey, Cost]
 ) -> list[Station]:
-    """Event loops, pools and locks; none without answers in the span."""
+    """Event loops, pools of threads and tasks, and locks; none without answers in the span."""
     if not reading.knee.span.completed:
         return []
     work = _Work(reading, cost, cpu_shares_of(reading, costs))
@@ -158,6 +171,7 @@ def thread_stations(
     return [
         *_loop_station(work, loops),
         *_pool_stations(work, loops),
+        *_crew_stations(work),
         *_lock_stations(work),
     ]
 
@@ -223,17 +237,48 @@ def _pool_stations(work: _Work, loops: Container[Thread]) -> Iterator[Station]:
         def mine(snapshot: Snapshot, members: Container[Thread] = members) -> bool:
             return _thread(snapshot) in members
 
-        # Others' part of what threads wait for a core is no queue of this service's own.
-        others = 1.0 - work.knee.own_part
-        runnable = work.waits(mine, {ThreadState.RUN_QUEUE})
-        waits = _added(work.waits(mine, _OWN_WAITS), runnable, others)
         units = max(1, round(present))
         yield work.station(
             Station(_name_of(units, members, group), StationKind.THREADS, float(units)),
             mine,
-            waits,
+            work.own_waits(mine),
             work.cpu_share(members),
         )
+
+
+def _crew_stations(work: _Work) -> Iterator[Station]:
+    """Tasks that were there before the requests and take over their work, such as goroutines behind
+    a channel: as many as there are, of each kind.
+    """
+    instants = tuple(work.knee.span.instants or ())
+    every = [t for instant in instants for t in instant.threads if t.stack and not _is_thread(t)]
+    for kind in _crews(work.knee):
+        units = max(1, round(sum(thread_group(t) == kind for t in every) / len(instants)))
+
+        def mine(snapshot: Snapshot, kind: ThreadGroup = kind) -> bool:
+            return not _is_thread(snapshot.sample) and thread_group(snapshot.sample) == kind
+
+        yield work.station(
+            Station(
+                f"the {units} workers of {kind[0][0]}" if units > 1 else f"the one {kind[0][0]}",
+                StationKind.THREADS,
+                float(units),
+            ),
+            mine,
+            work.own_waits(mine),
+            work.share_where(mine),
+        )
+
+
+def _crews(knee: SpanReading) -> set[ThreadGroup]:
+    """The kinds of task that work on others' behalf."""
+    kinds: dict[FunctionKey, Counter[ThreadGroup]] = {}
+    for s in (s for present in knee.snapshots for s in present):
+        if s.outlives_requests and not _is_thread(s.sample):
+            kinds.setdefault(s.owner.key, Counter())[thread_group(s.sample)] += 1
+    handoffs = (c for c in knee.account.graph.contentions if c.handoff and not c.by_tasks)
+    holders = {key for contention in handoffs for key in contention.holders}
+    return {kinds[key].most_common(1)[0][0] for key in holders if key in kinds}
 
 
 def _name_of(units: int, members: Collection[Thread], group: ThreadGroup) -> str:

@@ -29,11 +29,14 @@ def collector(features: Features) -> ClassScore:
     taken = part(features.collecting, features.cpu or 0.0)
     full = ramp(features.of_cores, COLLECTOR.of_cores)
     value = max(ramp(features.paused, COLLECTOR.paused), full * ramp(taken, COLLECTOR.of_cpu))
-    evidence = (
+    share = format_share(features.share(Cause.COLLECTOR))
+    still = (
         f"Every thread stood still for the collector in {format_share(features.paused)} of the"
-        f" time, which is {format_share(features.share(Cause.COLLECTOR))} of the latency that load"
-        " added.",
-        f"Collecting used {features.collecting:.2f} of the {features.cpu or 0:.2f} cores that the"
-        " service used.",
+        f" time, which is {share} of the latency that load added."
     )
+    used = (
+        f"Collecting used {features.collecting:.2f} of the {features.cpu or 0:.2f} cores that the"
+        " service used."
+    )
+    evidence = (still, used) if features.paused else (used,)
     return ClassScore(BottleneckClass.GC, value, evidence)

@@ -31,7 +31,8 @@ def quota(features: Features) -> ClassScore:
     """The cgroup's CPU quota, by the kernel's own count of throttled periods."""
     value = ramp(features.throttled, QUOTA.throttled) * ramp(features.of_cores, QUOTA.of_cores)
     sentence = (
-        f"The CPU quota stopped the target in {format_share(features.throttled)} of its periods."
+        f"The CPU quota of its cgroup, {features.cores:g} cores, stopped the target in"
+        f" {format_share(features.throttled)} of the periods."
     )
     return ClassScore(BottleneckClass.CPU_QUOTA, value, (sentence,))
 

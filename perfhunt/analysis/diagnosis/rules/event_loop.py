@@ -40,7 +40,7 @@ def event_loop(features: Features) -> ClassScore:
         f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time,"
         f" and {format_share(loop.queued)} waiting to be."
     )
-    return ClassScore(BottleneckClass.EVENT_LOOP, value, (sentence,))
+    return ClassScore(BottleneckClass.EVENT_LOOP, value, (sentence, *_long_polls(features)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,15 @@ def event_loop_blocked(features: Features) -> ClassScore:
         f"The event loop's thread slept outside its poll {format_share(loop.blocked)} of the time"
         f" ({loop.state}).",
         f"That is {format_share(share)} of the latency that load added.",
-        *(
-            f"A {poll.task} was polled for {poll.mean * 1e3:.3g} ms at a time ({poll.polls:,}"
-            " polls): nothing else runs on its worker meanwhile."
-            for poll in features.long_polls[:_NAMED]
-        ),
+        *_long_polls(features),
     )
     return ClassScore(BottleneckClass.EVENT_LOOP_BLOCKED, value, evidence)
+
+
+def _long_polls(features: Features) -> tuple[str, ...]:
+    """What the runtime itself says of tasks that keep a thread of the loop."""
+    return tuple(
+        f"A {poll.task} was polled for {poll.mean * 1e3:.3g} ms at a time ({poll.polls:,}"
+        " polls): nothing else runs on its worker meanwhile."
+        for poll in features.long_polls[:_NAMED]
+    )

@@ -184,10 +184,11 @@ _IDLING = (ThreadState.SLEEP, ThreadState.OTHER, ThreadState.POLL)
 def workers(features: Features) -> ClassScore:
     """Every worker thread is taken by waiting; requests queue for one while the CPU has room."""
     handed_over = [c for c in features.contentions if c.handoff and not c.by_tasks]
-    if handed_over:
-        return _handed_over(features, handed_over[0])
+    scored = [_handed_over(features, handed_over[0])] if handed_over else []
     if features.helpers is not None and features.helpers.threads >= _LEAST_HELPERS:
-        return _helpers_taken(features, features.helpers)
+        scored.append(_helpers_taken(features, features.helpers))
+    if scored:
+        return max(scored, key=lambda score: score.value)
     taken = features.limiting is LimitingResource.THREADS
     if not taken or features.pool_use is None or features.pool_is_loop:
         return nothing(BottleneckClass.WORKERS)
@@ -215,6 +216,12 @@ def _helpers_taken(features: Features, helpers: PoolUse) -> ClassScore:
         f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.traits.helpers}"
         " were at work or waited for a core all the time."
     )
+    if not features.traits.main_loop:  # Such a pool grows up to its limit: is something left over?
+        value *= ramp(part(features.unseen, features.unseen + helpers.busy), WORKERS.queue)
+        sentence = (
+            f"{helpers.busy:.1f} of {helpers.threads:.1f} threads of {features.traits.helpers} had"
+            f" work, and {features.unseen:.1f} requests waited that no thread was at."
+        )
     return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), (sentence,))
 
 

@@ -32,9 +32,9 @@ def convert(
     ] = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Convert a profile: perf, py-spy, Austin, async-profiler, JFR, Go, V8, pyinstrument, scalene,
-    memray, Chrome traces; into folded stacks, speedscope, pprof. What is not kept is said on
-    stderr.
+    """Convert a profile: perf, py-spy, Austin, async-profiler, JFR, Go, V8, rbspy, phpspy,
+    pyinstrument, scalene, memray, Chrome traces; into folded stacks, speedscope, pprof, V8's
+    cpuprofile, trace events, perf's text, Austin. What is not kept is said on stderr.
     """
     from perfhunt.jobs.profiles.convert import ConvertRequest, convert_profile
     from perfhunt.jobs.profiles.read import STREAM, formats_lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -12,10 +12,11 @@ from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance
 from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Profile, Stack
-from perfhunt.model.profiles.readers.foreign import only_value, profile_of
+from perfhunt.model.profiles.readers.foreign import kind_of, profile_of, which
 
 _IDLE = "(idle)"  # V8's name for a thread that waits in its event loop
 _WHAT = "the V8 profile"
+_VALUES = ("samples", "microseconds")
 
 _Line = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]  # of the protocol's own type, integer
 
@@ -39,6 +40,10 @@ class _Node(msgspec.Struct):
 class _V8Profile(msgspec.Struct):
     nodes: list[_Node]
     samples: list[int]
+    startTime: float = 0.0
+    endTime: float = 0.0
+    timeDeltas: list[float] = []
+    unit: str = ""  # ours: of what was written from times
 
 
 def without_code(profile: dict[str, Any]) -> dict[str, Any]:
@@ -54,24 +59,33 @@ def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], in
     """(stacks to samples, samples while idle) of a V8 CPU profile. Raises CpuprofileError when it
     is none, Unreadable when it is larger than is read.
     """
+    read = _shaped(profile)
+    stacks, idle = _by_stack(read, Counter(read.samples))
+    return stacks, int(idle)
+
+
+def _shaped(profile: Mapping[str, Any]) -> _V8Profile:
     try:
-        read = msgspec.convert(profile, _V8Profile)
+        return msgspec.convert(profile, _V8Profile)
     except (msgspec.ValidationError, ValueError) as error:  # of a key with half a character too
         raise CpuprofileError(f"{_WHAT} is none: {error}") from error
+
+
+def _by_stack(read: _V8Profile, by_leaf: Mapping[int, float]) -> tuple[dict[Stack, float], float]:
     nodes = {node.id: node for node in read.nodes}
     parents = {child: node.id for node in read.nodes for child in node.children}
     frames = {node.id: _frame(node.callFrame) for node in read.nodes}
     allowed = Allowance(MOST_FRAMES, "frames", _WHAT)
-    stacks: Counter[Stack] = Counter()
-    idle = 0
-    for leaf, n in Counter(read.samples).items():
+    stacks: dict[Stack, float] = {}
+    idle = 0.0
+    for leaf, n in by_leaf.items():
         if leaf not in nodes:
             raise CpuprofileError(f"{_WHAT} has a sample of node {leaf}, which it does not hold")
         if nodes[leaf].callFrame.functionName == _IDLE:
             idle += n
         elif stack := _stack(leaf, parents, frames, allowed):
-            stacks[stack] += n
-    return dict(stacks), idle
+            stacks[stack] = stacks.get(stack, 0.0) + n
+    return stacks, idle
 
 
 def is_cpuprofile(value: Any) -> bool:
@@ -80,11 +94,31 @@ def is_cpuprofile(value: Any) -> bool:
 
 
 def read_cpuprofile(value: Any, asked: str = "") -> Profile:
-    """Its samples, those of an idle thread left out. Raises CpuprofileError, Unreadable."""
-    only_value(asked, "samples")
-    stacks, idle = parse_cpuprofile(value)
-    notes = [f"{idle:,} samples of an idle thread are left out"] if idle else []
-    return profile_of("V8", stacks, notes=notes)
+    """Its samples, or the time that they stand for, those of an idle thread left out. Raises
+    CpuprofileError, Unreadable, UsageError.
+    """
+    read = _shaped(value)
+    timed = len(read.timeDeltas) == len(read.samples)
+    unit = _VALUES[which(asked, _VALUES if timed else _VALUES[:1], timed and read.unit != "")]
+    by_leaf = _lasted(read) if unit == _VALUES[1] else Counter(read.samples)
+    stacks, idle = _by_stack(read, by_leaf)
+    notes = [f"{idle:,.0f} {unit} of an idle thread are left out"] if idle else []
+    return profile_of("V8", stacks, unit=unit, notes=notes)
+
+
+def _lasted(read: _V8Profile) -> Mapping[int, float]:
+    """Leaves to microseconds: each sample lasts until the next, and the last to the end."""
+    lasts: dict[int, float] = {}
+    ends = _until_next(read.timeDeltas, read.endTime - read.startTime)
+    for leaf, time in zip(read.samples, ends, strict=True):
+        lasts[leaf] = lasts.get(leaf, 0.0) + time
+    return lasts
+
+
+def _until_next(deltas: Sequence[float], whole: float) -> Sequence[float]:
+    """V8 notes samples of other threads late: a time that goes back is none."""
+    last = whole - sum(deltas)
+    return [max(delta, 0.0) for delta in (*deltas[1:], last)] if deltas else []
 
 
 def _stack(
@@ -105,9 +139,10 @@ def _stack(
 
 def _frame(call: _Call) -> Frame:
     line = call.lineNumber + 1  # The protocol counts lines from 0.
+    file = call.url.removeprefix("file://")
     return Frame(
         call.functionName or "(anonymous)",
-        call.url.removeprefix("file://"),
+        file,
         line if line > 0 else None,
-        kind=FrameKind.JS,
+        kind=kind_of(file, FrameKind.JS),
     )

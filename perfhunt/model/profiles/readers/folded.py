@@ -7,19 +7,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
-from urllib.parse import unquote
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Profile, Stack
-from perfhunt.model.profiles.readers.austin import read_austin
-from perfhunt.model.profiles.readers.foreign import kind_of, only_value, profile_of
+from perfhunt.model.profiles.readers.foreign import decoded, kind_of, only_value, profile_of
 
 _WHAT = "the folded profile"
 # Of samples or lines: what fits 64 bits, since Python refuses to convert thousands of digits.
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_LABEL = re.compile(r"(?:process [0-9]+(?::.*)?|thread \([0-9A-Fa-fx]+\)(?:: .*)?)", re.DOTALL)
+# Of py-spy, and of dotnet-trace: `Thread (123) (.NET ThreadPool)`.
+_LABEL = re.compile(
+    r"(?:process [0-9]+(?::.*)?|[Tt]hread \([0-9A-Fa-fx]+\)(?:: .*| \(.*\))?)", re.DOTALL
+)
 _PROCESS = re.compile(r'process [0-9]+:"(?:[^"\\]|\\.)*"(?=;|$)')
 _NATIVE = re.compile(r"\.so(?:\.[0-9.]+)?$|^(?:lib|ld-)|\.(?:c|cc|cpp|cxx|h|hpp|rs|S)$")
 # What a line of any tool ends with. Of a number that is written longer, Python keeps no more.
@@ -28,10 +28,9 @@ _MARKED = re.compile(rf"_\[(?P<mark>[kji01]|{'|'.join(FrameKind)})\]$")
 # Of stackcollapse-perf and async-profiler: kernel; compiled, inlined, interpreted, by C1.
 _MARKS = {"k": FrameKind.KERNEL} | dict.fromkeys("ji01", FrameKind.JVM)
 _JAVA = re.compile(r"[\w$]+(?:/[\w$.+]+)+\.[\w$<>]+")  # java/lang/String.hashCode
+# Behind rbspy's ` - `; Ruby's functions in C are in no file.
+_RUBY_PLACE = re.compile(r"\(unknown\)(?::0)?|(?P<file>[^:]+):(?P<line>[0-9]{1,9})")
 _JAVA_THREAD = re.compile(r"\[.* tid=[0-9]+\]", re.DOTALL)
-# As our own writer encodes; Go writes `%2e`, in small letters, as a part of a name.
-_ENCODED = re.compile(r"(?:%[0-9A-F]{2})+")
-_NAMELESS = "%"
 _LONG = 19  # digits: fewer fit 64 bits
 
 
@@ -111,51 +110,38 @@ def of_others(text: str) -> Frame:
     marked = _MARKED.search(text)
     plain = text[: marked.start()] if marked else text
     frame = parse_frame(plain)
+    function, dash, place = plain.rpartition(" - ")
     if marked:
         mark = marked["mark"]
         frame = replace(frame, kind=_MARKS.get(mark) or FrameKind(mark))
     elif _JAVA_THREAD.fullmatch(plain):
         frame = replace(frame, kind=FrameKind.THREAD)
+    elif dash and (ruby := _RUBY_PLACE.fullmatch(place)) is not None:
+        frame = Frame(function, ruby["file"] or "", int(ruby["line"] or 0) or None)
     elif frame.kind == FrameKind.PYTHON:
         java = not frame.file and _JAVA.fullmatch(plain)
         frame = replace(frame, kind=FrameKind.JVM if java else kind_of(frame.file))
     if "%" in text:
-        function = "" if frame.function == _NAMELESS else _decoded(frame.function)
-        frame = replace(frame, function=function, file=_decoded(frame.file))
+        frame = replace(frame, function=decoded(frame.function), file=decoded(frame.file))
     return frame
 
 
-def _decoded(text: str) -> str:
-    return _ENCODED.sub(lambda code: unquote(code[0], errors="replace"), text)
-
-
-def is_austin(lines: str) -> bool:
-    """Whether a text begins as Austin's does."""
-    return re.match(r"# austin: |P[0-9]+;T[0-9a-fx]+(?::[0-9a-fx]+)?[; ]", lines) is not None
-
-
 def is_folded(lines: str) -> bool:
-    """Whether a text begins as a folded file: its first line is a stack with a count, or Austin's
-    own.
-    """
+    """Whether a text begins as a folded file: its first line is a stack with a count."""
     text, space, count = lines.lstrip("\n").partition("\n")[0].rstrip("\r").rpartition(" ")
-    return bool(is_austin(lines) or (text and space and _COUNT.fullmatch(count)))
+    return bool(text and space and _COUNT.fullmatch(count))
 
 
 def read_any_folded(lines: Iterable[str], asked: str = "") -> Profile:
     """The profile in folded lines of any tool; each different line is parsed once. Raises
     FoldedError, Unreadable for more than is read.
     """
-    each = iter(lines)
-    first = next(each, "")
-    if is_austin(first):
-        return read_austin(chain((first,), each), asked)
     only_value(asked, "samples")
     allowed = Allowance(MOST_FRAMES, "frames", _WHAT)
     known: dict[str, Frame] = {}
     stacks: dict[str, Stack] = {}
     weights: dict[str, float] = {}
-    for number, line in numbered(chain((first,), each), _WHAT):
+    for number, line in numbered(lines, _WHAT):
         text, _, count = line.rpartition(" ")
         if not count.isascii() or not (count.isdigit() and len(count) < _LONG):
             if not line:

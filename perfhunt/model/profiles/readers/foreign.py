@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
@@ -27,12 +28,22 @@ _KINDS: tuple[tuple[re.Pattern[str], FrameKind], ...] = (
 )
 # Units as the model names them.
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+# As our own writers encode; Go writes `%2e`, in small letters, as a part of a name.
+_ENCODED = re.compile(r"(?:%[0-9A-F]{2})+")
+_NAMELESS = "%"
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 def kind_of(file: str, otherwise: FrameKind = FrameKind.PYTHON) -> FrameKind:
     """What code a file holds, by its name."""
     return next((kind for pattern, kind in _KINDS if pattern.search(file)), otherwise)
+
+
+def decoded(name: str) -> str:
+    """A name as it was before our own writers encoded it."""
+    if name == _NAMELESS:
+        return ""
+    return _ENCODED.sub(lambda code: unquote(code[0], errors="replace"), name)
 
 
 def profile_of(

@@ -13,7 +13,9 @@ from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Prof
 from perfhunt.model.profiles.readers.foreign import only_value, profile_of
 from perfhunt.model.units import Seconds
 
-EVENT = "jdk.ExecutionSample"
+# What ran: as a clock of the recorder's looked at a few threads, and by the CPU time that each
+# thread used.
+EVENT, CPU_TIME_EVENT = "jdk.ExecutionSample", "jdk.CPUTimeSample"
 _FRAME = re.compile(
     r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>[0-9]{1,9}))?"
 )
@@ -49,25 +51,27 @@ class _Event:
 
 
 def parse_jfr_print(text: str | Iterable[str]) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, stacks that were cut) of the text of `EVENT`, or of its lines. Raises
-    JfrError, or Unreadable for more than is read.
+    """(stacks to samples, stacks that were cut) of the text of `CPU_TIME_EVENT`, or of `EVENT`
+    where there is none of those, or of its lines. Raises JfrError, or Unreadable for more than is
+    read.
     """
-    stacks: Counter[Stack] = Counter()
-    cut = 0
+    stacks: dict[str, Counter[Stack]] = {CPU_TIME_EVENT: Counter(), EVENT: Counter()}
+    cut: Counter[str] = Counter()
     for event in _events(text):
-        if event.of == EVENT and event.stack:
-            stacks[event.stack] += 1
-            cut += event.cut
-    return dict(stacks), cut
+        if event.of in stacks and event.stack:
+            stacks[event.of][event.stack] += 1
+            cut[event.of] += event.cut
+    used = CPU_TIME_EVENT if stacks[CPU_TIME_EVENT] else EVENT
+    return dict(stacks[used]), cut[used]
 
 
 def is_jfr_print(text: str) -> bool:
     """Whether a text begins as `jfr print` prints an event."""
-    return text.lstrip().startswith(f"{EVENT} {{")
+    return text.lstrip().startswith((f"{EVENT} {{", f"{CPU_TIME_EVENT} {{"))
 
 
 def read_jfr_print(lines: Iterable[str], asked: str = "") -> Profile:
-    """The samples of `EVENT`, one each. Raises JfrError, Unreadable for more than is read."""
+    """The samples of what ran, one each. Raises JfrError, Unreadable for more than is read."""
     only_value(asked, "samples")
     stacks, cut = parse_jfr_print(lines)
     notes = [f"{cut:,} stacks are deeper than was recorded and lack their roots"] if cut else []

@@ -11,7 +11,7 @@ from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Profile, Stack
-from perfhunt.model.profiles.readers.foreign import only_value, profile_of
+from perfhunt.model.profiles.readers.foreign import kind_of, only_value, profile_of
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
@@ -30,7 +30,12 @@ _ADDRESS = re.compile(r"[0-9a-f]+")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 # Images in brackets are the kernel's and its modules', but for these.
 _USER_IMAGES = (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
+# How runtimes name what they compiled: CPython (`-X perf`), V8 (`--perf-basic-prof`).
 _PYTHON = re.compile(r"py::(?P<function>.*):(?P<file>[^:]*)")
+_V8 = re.compile(
+    r"(?:JS|LazyCompile|Function|Script|Eval):[*~^+]?(?P<function>[^ ]*) (?P<file>.+?)"
+    r":(?P<line>[0-9]{1,9})(?::[0-9]{1,9})?"
+)
 
 # Which calls, outermost first, a place in an image is in; None where that is not known. What perf
 # prints of a place is how far into the file it is.
@@ -136,15 +141,19 @@ def _frame(named: str, line: str, number: int) -> Frame:
     symbol, _, image = named.rpartition(" (")  # Symbols hold spaces and brackets too.
     if not (symbol and image.endswith(")")):
         raise PerfScriptError(f"Line {number} is not a perf frame: {line[:80]!r}")
-    return _named(symbol, image[:-1])
+    return frame_of(_OFFSET.sub("", symbol), image[:-1])
 
 
-def _named(symbol: str, image: str) -> Frame:
-    symbol = _OFFSET.sub("", symbol)
-    if (python := _PYTHON.fullmatch(symbol)) is not None:  # It is CPython's perf trampoline.
+def frame_of(symbol: str, image: str) -> Frame:
+    """The frame of a symbol, `image` being the file it is of or what else perf prints of memory."""
+    if (python := _PYTHON.fullmatch(symbol)) is not None:
         return Frame(python["function"], python["file"])
+    if (v8 := _V8.fullmatch(symbol)) is not None:
+        line, file = int(v8["line"]), v8["file"].removeprefix("file://")
+        return Frame(v8["function"] or f"(anonymous:{line})", file, line, FrameKind.JS)
     of_user = image in _USER_IMAGES or image.startswith("[JIT") or not image.startswith("[")
-    return Frame(symbol, image, kind=FrameKind.NATIVE if of_user else FrameKind.KERNEL)
+    kind = kind_of(image, FrameKind.NATIVE) if of_user else FrameKind.KERNEL
+    return Frame(symbol, image, kind=kind)
 
 
 def _sample(frames: list[Frame]) -> PerfSample:

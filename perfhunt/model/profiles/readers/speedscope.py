@@ -16,6 +16,7 @@ from perfhunt.model.profiles.readers.foreign import kind_of, profile_of, shaped,
 
 _WHAT = "the speedscope file"
 UNITS = ("none", "nanoseconds", "microseconds", "milliseconds", "seconds", "bytes")
+_ALL = "all"
 _SAMPLES = "samples"  # as the model calls what speedscope says is of no unit
 
 
@@ -43,7 +44,6 @@ class _PlainProfile(msgspec.Struct):
     type: str
     name: str = ""
     unit: str = "none"
-    endValue: float = 0.0
     samples: list[list[int]] = []
     weights: list[float] = []
     events: list[_SpeedscopeEvent] = []
@@ -63,8 +63,8 @@ def is_speedscope(value: Any) -> bool:
 
 def read_speedscope(value: Any, asked: str = "") -> Profile:
     """One of its profiles: that which was asked for by name or number, else the one it opens with,
-    else all of one unit together, each below its name. Raises SpeedscopeError, Unreadable,
-    UsageError.
+    else (or where `all` was asked for) all of one unit together, each below its name. Raises
+    SpeedscopeError, Unreadable, UsageError.
     """
     file = shaped(value, _File, _WHAT, SpeedscopeError)
     frames = [_frame(frame) for frame in file.shared.frames]
@@ -95,12 +95,15 @@ def read_speedscope(value: Any, asked: str = "") -> Profile:
 
 def _chosen(file: _File, asked: str) -> Sequence[int]:
     profiles = file.profiles
+    like_first = [i for i, profile in enumerate(profiles) if profile.unit == profiles[0].unit]
+    if asked == _ALL:
+        return like_first
     if asked:
         return [which(asked, [profile.name for profile in profiles], 0)]
     active = file.activeProfileIndex
     if active is not None and 0 <= active < len(profiles):
         return [active]
-    return [i for i, profile in enumerate(profiles) if profile.unit == profiles[0].unit]
+    return like_first
 
 
 def _others(file: _File, chosen: Sequence[int]) -> list[str]:
@@ -108,7 +111,9 @@ def _others(file: _File, chosen: Sequence[int]) -> list[str]:
     if not left:
         return []
     read = ", ".join(file.profiles[i].name for i in chosen)
-    return [f"read: {read}; not read: {', '.join(left)} (--value NAME reads one of them)"]
+    return [
+        f"read: {read}; not read: {', '.join(left)} (--value NAME reads one of them, {_ALL} all)"
+    ]
 
 
 def _frame(plain: _PlainFrame) -> Frame:

@@ -20,7 +20,8 @@ from perfhunt.model.profiles.readers.foreign import kind_of, only_value, profile
 
 _WHAT = "the trace"
 _UNIT = "microseconds"
-_ROUNDING = 1.0  # microseconds: what most tools write no part of
+_ROUNDING = 1_000  # nanoseconds: most tools write no part of a microsecond
+_NANOSECONDS = 1_000  # in a microsecond, which times are in
 
 
 class TraceError(Unreadable):
@@ -109,7 +110,8 @@ def _add_thread(
     allowed: Allowance,
 ) -> int:
     """Add the own time of every call: until the next event, or its end. How many calls ended after
-    their callers, by more than rounding.
+    their callers, by more than rounding. Times are compared as whole nanoseconds: sums of parts of
+    microseconds would put what follows a call within it.
     """
     cut = 0
     opened: list[tuple[Frame, float]] = []  # with its end; infinity: an E ends it
@@ -120,7 +122,7 @@ def _add_thread(
         if opened and time > at:
             allowed.take(len(opened))
             stack = (*top, *(frame for frame, _ in opened))
-            stacks[stack] = stacks.get(stack, 0.0) + time - at
+            stacks[stack] = stacks.get(stack, 0.0) + (time - at) / _NANOSECONDS
         at = max(at, time)
 
     def close(time: float) -> None:
@@ -130,17 +132,24 @@ def _add_thread(
 
     # Of events at one time, what ends goes first, then the longest: it is around the others.
     for number, event in sorted(events, key=_order):
-        close(event.ts)
-        until(event.ts)
+        begins, lasts = round(event.ts * _NANOSECONDS), round(event.dur * _NANOSECONDS)
+        close(begins)
+        until(begins)
         if event.ph == "E":
-            if not opened or opened[-1][1] != math.inf:
+            while opened and opened[-1][1] < math.inf:  # It is within what ends here.
+                cut += opened[-1][1] - begins > _ROUNDING
+                opened.pop()
+            if not opened:
                 raise TraceError(
                     f"{_WHAT}: event {number} ends ({event.name[:60]!r}) what none began"
                 )
             opened.pop()
             continue
-        end = event.ts + event.dur if event.ph == "X" else math.inf
-        if opened and opened[-1][1] < end and event.ph == "X":
+        end = begins + lasts if event.ph == "X" else math.inf
+        while opened and opened[-1][1] < end and event.ph == "X":
+            if _follows(opened[-1][1], begins, end):
+                opened.pop()
+                continue
             cut += end - opened[-1][1] > _ROUNDING
             end = opened[-1][1]
         opened.append((_frame(event), end))
@@ -148,6 +157,11 @@ def _add_thread(
     if opened:
         raise TraceError(f"{_WHAT}: {opened[-1][0].function[:60]!r} begins and does not end")
     return cut
+
+
+def _follows(ended: float, begins: float, ends: float) -> bool:
+    """Whether a call that begins before another ended comes after it, but for rounding."""
+    return ended - begins <= _ROUNDING and ends - ended > ended - begins
 
 
 def _order(numbered: tuple[int, _TraceEvent]) -> tuple[float, int, float, int]:

@@ -8,16 +8,13 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 
-from perfhunt.errors import UsageError
 from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profiles.writers.grain import NANOSECONDS, Grain, is_time, plain_unit
 from perfhunt.model.units import Seconds
 
-_LARGEST = (1 << 63) - 1  # of a value: the format's are signed numbers of 64 bits
+PPROF_GRAIN = Grain("pprof", NANOSECONDS)
 _NANOSECOND: Seconds = 1e-9
-# Units of time as the format's users know them, and how many nanoseconds one is.
-_TIMES = {"nanoseconds": 1, "microseconds": 1_000, "milliseconds": 1_000_000, "seconds": 10**9}
 _BYTES = "bytes"
-_ALIASES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 def pprof_bytes(profile: Profile) -> bytes:
@@ -25,23 +22,6 @@ def pprof_bytes(profile: Profile) -> bytes:
     are whole numbers there: others are rounded. Raises UsageError for one beyond 64 bits.
     """
     return gzip.compress(_Message(profile).content(), mtime=0)
-
-
-def whole_value(profile: Profile, weight: float) -> int:
-    """A weight as it is written."""
-    factor = _TIMES.get(_ALIASES.get(profile.unit, profile.unit), 1)
-    if not weight * factor <= _LARGEST:
-        raise UsageError(
-            f"a weight of {weight:g} {profile.unit} is more than pprof can hold",
-            "Write it as folded or speedscope.",
-        )
-    return round(weight * factor)
-
-
-def is_exact(profile: Profile, weight: float) -> bool:
-    """Whether nothing of a weight is lost by rounding."""
-    factor = _TIMES.get(_ALIASES.get(profile.unit, profile.unit), 1)
-    return whole_value(profile, weight) / factor == weight
 
 
 class _Message:
@@ -57,15 +37,15 @@ class _Message:
     def content(self) -> bytes:
         """The whole message."""
         profile = self._profile
-        unit = _ALIASES.get(profile.unit, profile.unit)
-        if unit in _TIMES:
+        unit = plain_unit(profile)
+        if is_time(profile):
             of, unit = "time", "nanoseconds"
         else:
             of, unit = ("space", unit) if unit == _BYTES else (unit, "count")
         parts = [_bytes(1, self._pair(of, unit))]
         for stack, weight in profile.stacks.items():
             locations = (self._location(frame) for frame in reversed(stack))
-            value = _varint(whole_value(profile, weight))
+            value = _varint(PPROF_GRAIN.whole(profile, weight))
             parts.append(_bytes(2, _bytes(1, _packed(locations)) + _bytes(2, value)))
         if profile.seconds:
             parts.append(_number(10, round(profile.seconds / _NANOSECOND)))

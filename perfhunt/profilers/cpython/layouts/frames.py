@@ -8,7 +8,6 @@ from itertools import pairwise
 from perfhunt.profilers.cpython.layouts.layout import FrameLayout, ThreadLayout
 from perfhunt.profilers.cpython.layouts.search import (
     CHUNK,
-    HEAD,
     LOWEST,
     OBJECT,
     RUNTIME,
@@ -21,6 +20,9 @@ from perfhunt.target.proc.memory import WORD, ProcessMemory, pointer
 
 _CODE = 4096  # bytes, more than the head of a code object takes
 _PAGE = 4096  # bytes
+# Words from what a coroutine awaits to the end of its values: since 3.15 another lies between, the
+# place in what is iterated.
+_BELOW_TOP = (1, 2)
 
 
 class FrameSearch(OffsetSearch):
@@ -38,7 +40,7 @@ class FrameSearch(OffsetSearch):
         """Interpreter frames: those of a thread, and those that a coroutine carries."""
         instruction, _ = self.instruction()
         values = self._values()
-        top, is_address = self._top(values)
+        top, is_address, awaited = self._top(values)
         return FrameLayout(
             code=self._code_in_frame,
             previous=self.offset("the caller of a frame", list(pairwise(self._frames))),
@@ -46,6 +48,7 @@ class FrameSearch(OffsetSearch):
             values=values,
             top=top,
             top_is_address=is_address,
+            awaited=awaited,
             of_object=self._of_object,
         )
 
@@ -89,7 +92,7 @@ class FrameSearch(OffsetSearch):
             here = {
                 offset - self._code_in_frame
                 for offset, word in self.words(coroutine, OBJECT)
-                if pointer(word) == code and offset - self._code_in_frame >= HEAD
+                if pointer(word) == code and offset - self._code_in_frame > self.object_type
             }
             agreed = here if agreed is None else agreed & here
         if not agreed:
@@ -128,21 +131,26 @@ class FrameSearch(OffsetSearch):
         """
         return min(held - count * WORD for _, held, count in self._awaiting())
 
-    def _top(self, values: int) -> tuple[int, bool]:
-        """(where a frame says how far its values go, whether by an address)."""
-        addresses: set[int] | None = None
-        counts: set[int] | None = None
-        for frame, held, _ in self._awaiting():
-            raw = self.memory.read(frame, values)
-            free, number = frame + held + WORD, (held - values) // WORD + 1
-            here = {offset for offset, word in self.words(frame, values // WORD) if word == free}
-            counted = {o for o in range(0, len(raw) - 3, 4) if int32(raw, o) == number}
-            addresses = here if addresses is None else addresses & here
-            counts = counted if counts is None else counts & counted
-        if addresses:
-            return min(addresses), True
-        if counts:
-            return min(counts), False
+    def _top(self, values: int) -> tuple[int, bool, int]:
+        """(where a frame says how far its values go, whether by an address, how many words below
+        that it has what it awaits).
+        """
+        for below in _BELOW_TOP:
+            addresses: set[int] | None = None
+            counts: set[int] | None = None
+            for frame, held, _ in self._awaiting():
+                raw = self.memory.read(frame, values)
+                free, number = frame + held + below * WORD, (held - values) // WORD + below
+                here = {
+                    offset for offset, word in self.words(frame, values // WORD) if word == free
+                }
+                counted = {o for o in range(0, len(raw) - 3, 4) if int32(raw, o) == number}
+                addresses = here if addresses is None else addresses & here
+                counts = counted if counts is None else counts & counted
+            if addresses:
+                return min(addresses), True, below
+            if counts:
+                return min(counts), False, below
         raise unknown("the top of a frame's values")
 
     def _thread_state(self, thread: Sequence[int]) -> tuple[int, int]:

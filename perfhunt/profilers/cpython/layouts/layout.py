@@ -58,7 +58,8 @@ class InterpreterLayout:
 @dataclass(frozen=True, slots=True)
 class FrameLayout:
     """_PyInterpreterFrame. The top of its value stack is a count of words from `values`, or an
-    address. `of_object` is where a frame object has it.
+    address; what a suspended coroutine awaits is the value `awaited` words below it (1; from 3.15
+    on 2). `of_object` is where a frame object has it.
     """
 
     code: Offset
@@ -67,6 +68,7 @@ class FrameLayout:
     values: Offset
     top: Offset
     top_is_address: bool
+    awaited: int
     of_object: Offset
 
 
@@ -149,13 +151,18 @@ class TaskLayout:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One build of CPython. `runtime` is from where `image` is mapped; `types` are addresses from
-    the runtime. `interpreters` is None where there is but one.
+    the runtime. `object_type` is where every object has its type, the last of what all begin with.
+    `parked` leads from the address that a thread sleeps on to that of the lock it waits for; None
+    where all who wait for a lock sleep on one address. `interpreters` is None where there is but
+    one.
     """
 
     version: tuple[int, int, int]
     image: str
     runtime: Offset
     types: Mapping[str, Offset]
+    object_type: Offset
+    parked: Offset | None
     text: TextLayout
     interpreters: InterpreterLayout | None
     thread: ThreadLayout

@@ -10,6 +10,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.profilers.cpython.layouts.frames import FrameSearch
 from perfhunt.profilers.cpython.layouts.interpreters import InterpreterSearch
 from perfhunt.profilers.cpython.layouts.layout import Layout
+from perfhunt.profilers.cpython.layouts.locks import LockSearch
 from perfhunt.profilers.cpython.layouts.search import Facts
 from perfhunt.profilers.cpython.layouts.tasks import TaskSearch
 from perfhunt.profilers.cpython.layouts.values import ValueSearch
@@ -30,6 +31,8 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
         image=image,
         runtime=runtime - base,
         types={name: address - runtime for name, address in types.items()},
+        object_type=values.object_type,
+        parked=LockSearch(facts, memory).parked(),
         text=values.text(),
         interpreters=InterpreterSearch(facts, memory).interpreters(thread.head),
         thread=thread,

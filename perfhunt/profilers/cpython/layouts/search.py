@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from perfhunt.errors import AttachFailed
@@ -15,7 +16,6 @@ Pairs: TypeAlias = Sequence[Sequence[int]]  # (where an object is, what it holds
 OBJECT = 64  # words of an object that are searched; the largest of these take forty
 RUNTIME = 1 << 16  # words: _PyRuntime and what follows it in the image
 CHUNK = 1 << 14  # bytes: a block of the data stack (pystate.c)
-HEAD = 2 * WORD  # bytes: the count of references and the type, before anything else
 LOWEST = 1 << 16  # nothing is mapped below (vm.mmap_min_addr)
 _BEFORE = 4  # words before an object, where 3.11 and 3.12 keep the values of its attributes
 
@@ -27,6 +27,14 @@ class OffsetSearch:
 
     def __init__(self, facts: Facts, memory: ProcessMemory) -> None:
         self.facts, self.memory = facts, memory
+
+    @cached_property
+    def object_type(self) -> int:
+        """Where an object has its type: behind the count of references; without a GIL, behind more
+        than that.
+        """
+        kind = self.facts["types"]["code"]
+        return self.offset("its type", [(code["at"], kind) for code in self.facts["codes"]])
 
     def words(self, at: int, count: int) -> Iterator[tuple[int, int]]:
         """(offset, word) of what is at an address."""

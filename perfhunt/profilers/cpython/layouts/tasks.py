@@ -9,7 +9,6 @@ from itertools import pairwise
 from perfhunt.profilers.cpython.layouts.layout import TaskLayout, TimerLayout
 from perfhunt.profilers.cpython.layouts.search import (
     CHUNK,
-    HEAD,
     LOWEST,
     OBJECT,
     RUNTIME,
@@ -17,6 +16,7 @@ from perfhunt.profilers.cpython.layouts.search import (
     int32,
     unknown,
 )
+from perfhunt.target.proc.memory import WORD
 
 
 class TaskSearch(OffsetSearch):
@@ -105,7 +105,7 @@ class TaskSearch(OffsetSearch):
         size = OBJECT * 4
         finished, cancelled = self.memory.read(done, size), self.memory.read(gone, size)
         waiting = [self.memory.read(future, size) for future in pending]
-        for offset in range(HEAD, len(finished) - 3, 4):
+        for offset in range(self.object_type + WORD, len(finished) - 3, 4):
             numbers = (int32(finished, offset), int32(cancelled, offset))
             if numbers == (2, 1) and not any(int32(raw, offset) for raw in waiting):
                 return offset

@@ -125,7 +125,7 @@ class ValueSearch(OffsetSearch):
                 bytes.fromhex(code["table_hex"]),
             )
             data.add(raw.find(known))
-            here = {o for o in range(0, 32, WORD) if int64(raw, o) == len(known)}
+            here = {o for o in range(0, 64, WORD) if int64(raw, o) == len(known)}
             lengths = here if lengths is None else lengths & here
         if len(data) != 1 or -1 in data or not lengths:
             raise unknown("the content of bytes")

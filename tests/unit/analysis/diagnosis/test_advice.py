@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.answer.advice import CHANGE, next_step, tied
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 from perfhunt.model.interval import Interval
+from perfhunt.model.states import States, ThreadState, ThreadTime
 from tests.unit.analysis.diagnosis.field import KNEE
 from tests.unit.scenes import profile, series
 
@@ -51,6 +52,31 @@ def test_a_holder_that_mostly_sleeps_is_still_a_holder() -> None:
     kinds = {BottleneckClass.SLEEP, BottleneckClass.POOL}
     assert advised("pool", sleeps, kinds=kinds).startswith(CHANGE)
     assert not advised("pool", sleeps).startswith(CHANGE)
+
+
+@pytest.mark.parametrize(
+    ("category", "main", "pool", "words"),
+    [
+        ("workers", 0.1, 0.4, "while cores are free"),
+        ("cpu", 0.1, 1.8, "bring nothing"),
+        ("cpu", 1.0, 0.4, ""),  # the loop itself has the core
+    ],
+)
+def test_more_threads_of_a_pool_are_advised_only_where_a_core_is_left_for_them(
+    category: str, main: float, pool: float, words: str
+) -> None:
+    hashes = replace(PAY, category=BottleneckClass.WORKERS)
+    threads = tuple(
+        ThreadTime(4, tid, "node", {ThreadState.ON_CPU: cores})
+        for tid, cores in ((4, main), (5, pool))
+    )
+    node = replace(
+        SEEN, knee=replace(SEEN.knee, states=States("knee", 5.0, threads, 9)), runtime="node"
+    )
+    step = advised(category, hashes, evidence=node)
+    assert step.startswith(CHANGE) == bool(words)
+    assert words in step
+    assert ("UV_THREADPOOL_SIZE" in step) == bool(words)
 
 
 @pytest.mark.parametrize("category", ["undetermined", "limiter", "generator", "host", "memory"])

@@ -12,6 +12,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.snapshots import thread_group
+from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.known.runtimes import collecting, is_of_the_jvm
 from perfhunt.analysis.diagnosis.ranking import rank
@@ -30,6 +31,7 @@ from perfhunt.model.profile import (
 )
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from perfhunt.model.trial import Resources
+from tests.sample_run import sample_run
 
 ROOT = "java.lang.Thread.run"
 
@@ -173,3 +175,23 @@ def test_what_only_serves_the_jvm_is_told_by_its_threads_names() -> None:
     states = States("knee", 10.0, tuple(times), 500)
     assert collecting(states, 0.1) == pytest.approx(0.4)  # the VM's own thread only while it stops
     assert collecting(None, 0.1) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("runtime", "compilers", "told"),
+    [("jvm", 0.3, True), ("jvm", 0.01, False), ("native", 0.3, False)],
+)
+def test_a_jvm_that_still_compiles_at_the_knee_is_said_to_be_cold(
+    runtime: str, compilers: float, told: bool
+) -> None:
+    used = {"web-1": 0.7, "C2 CompilerThre": compilers * 2 / 3, "C1 CompilerThre": compilers / 3}
+    times = [
+        ThreadTime(pid=1, tid=n, name=name, states={"on_cpu": cores})
+        for n, (name, cores) in enumerate(used.items(), 1)
+    ]
+    span = Span(100.0, service=0.04, states=States("knee", 10.0, tuple(times), 500))
+    evidence = Evidence(knee=span, runtime=runtime)
+    found = cautions(read_evidence(evidence), sample_run().knee, (), None, None, ())
+    said = [caution.sentence for caution in found if caution.code == "compiling"]
+    assert bool(said) is told
+    assert not said or "0.30 of the service's 1.00 cores" in said[0]

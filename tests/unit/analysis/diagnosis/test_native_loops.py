@@ -10,7 +10,17 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.features import loop_loads
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.profile import Frame, FrameKind, Instant, Instants, Stack, ThreadSample
+from perfhunt.model.profile import (
+    Frame,
+    FrameKind,
+    Instant,
+    Instants,
+    LongPoll,
+    Profile,
+    ProfileMode,
+    Stack,
+    ThreadSample,
+)
 from tests.unit.scenes import classified
 
 PROGRAM = "/srv/shop/shop"
@@ -50,6 +60,45 @@ def test_a_parked_worker_waits_for_work_and_is_not_blocked() -> None:
 def test_a_worker_that_sleeps_in_a_task_blocks_the_loop() -> None:
     seen = evidence((BLOCKED, "sleep"), (BLOCKED, "sleep"))
     assert classified(seen).category == BottleneckClass.EVENT_LOOP_BLOCKED
+
+
+def test_a_worker_that_computes_in_a_task_is_a_busy_loop_and_the_console_says_which_task() -> None:
+    computing = stack(RUN, "shop::render")
+    seen = evidence((computing, "on_cpu"), (computing, "on_cpu"))
+    polls = (LongPoll("task of src/main.rs:61", 0.012, 400),)
+    told = Profile("perf", "6.1", ProfileMode.CPU, 99, 4.0, {computing: 400.0}, long_polls=polls)
+    bottleneck = classified(replace(seen, knee=replace(seen.knee, profile=told)))
+    assert bottleneck.category == BottleneckClass.EVENT_LOOP
+    assert any("task of src/main.rs:61 was polled for 12 ms" in s for s in bottleneck.evidence)
+
+
+POOL = "tokio::runtime::blocking::pool::Inner::run"
+POLL = "tokio::runtime::task::core::Core<T,S>::poll"
+AT_WORK = stack(POOL, POLL, "shop::thumbnail", "std::thread::functions::sleep")
+MAIN = stack("shop::main", "tokio::runtime::park::Inner::park", "<Condvar>::wait")
+RESTS = stack(POOL, "<std::sys::sync::condvar::futex::Condvar>::wait_optional_timeout")
+
+
+def with_pool(in_flight: float, *pool: tuple[Stack, str]) -> Evidence:
+    """Workers and a main thread that are parked beside a pool's threads, with so many requests
+    there at a time.
+    """
+    seen = evidence((PARKED, "lock"), (PARKED, "lock"), (MAIN, "lock"), *pool)
+    return replace(seen, knee=replace(seen.knee, completed=100.0, service=in_flight / 100.0))
+
+
+def test_a_pool_whose_threads_are_all_taken_while_requests_wait_is_too_small() -> None:
+    bottleneck = classified(with_pool(6.0, (AT_WORK, "sleep"), (AT_WORK, "sleep")))
+    assert bottleneck.category == BottleneckClass.WORKERS
+    assert "2.0 of 2.0 threads of tokio's blocking pool had work" in bottleneck.evidence[0]
+
+
+def test_a_pool_that_grows_with_its_requests_or_rests_is_not_too_small() -> None:
+    for seen in (
+        with_pool(2.0, (AT_WORK, "sleep"), (AT_WORK, "sleep")),
+        with_pool(6.0, (RESTS, "lock"), (RESTS, "lock")),
+    ):
+        assert classified(seen).category != BottleneckClass.WORKERS
 
 
 def test_a_thread_that_idles_in_epoll_is_a_loop_whatever_runs_it() -> None:

@@ -12,11 +12,12 @@ from itertools import chain
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Profile, Stack
-from perfhunt.model.profiles.readers.foreign import kind_of, profile_of, which
+from perfhunt.model.profiles.readers.foreign import decoded, kind_of, profile_of, which
 
 _WHAT = "the Austin profile"
 _META = re.compile(r"# (?P<name>[a-z_]+): (?P<value>.*)")
 _LABEL = re.compile(r"P[0-9]+|T[0-9a-fx]+(?::[0-9a-fx]+)?")
+_BEGINS = re.compile(r"# austin: |P[0-9]+;T[0-9a-fx]+(?::[0-9a-fx]+)?[; ]")
 _EVENT = re.compile(r":(?P<name>[A-Z]+):")  # its own, such as the garbage collector at work
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _FRAME = re.compile(r"(?P<file>.*):(?P<function>[^:]+):(?P<line>[0-9]{1,9})", re.DOTALL)
@@ -34,6 +35,11 @@ _VALUES: dict[str, tuple[tuple[str, str], ...]] = {
 
 class AustinError(Unreadable):
     """A line was not what Austin writes; the message holds its number."""
+
+
+def is_austin(text: str) -> bool:
+    """Whether a text begins as Austin's does."""
+    return _BEGINS.match(text) is not None
 
 
 def read_austin(lines: Iterable[str], asked: str = "") -> Profile:
@@ -110,8 +116,8 @@ class _Lines:
             elif (event := _EVENT.fullmatch(text)) is not None:
                 frame = Frame(f"({event['name']})")
             elif (match := _FRAME.fullmatch(text)) is not None:
-                file = match["file"]
-                frame = Frame(match["function"], file, int(match["line"]) or None, kind_of(file))
+                file, line = decoded(match["file"]), int(match["line"]) or None
+                frame = Frame(decoded(match["function"]), file, line, kind_of(file))
             else:
                 raise AustinError(f"Line {number} has no `file:function:line`: {text[:80]!r}")
             self._known[text] = frame
