@@ -85,6 +85,7 @@ class Profiler(Protocol):
         """Spend on processes what the first use costs them, before they are measured. What fails
         is left for `attach` to tell.
         """
+        return
 
     def mode_under_load(self, mode: ProfileMode, threads: int) -> ProfileMode:
         """The mode to attach with, once the busiest worker is seen to have `threads` threads: pools

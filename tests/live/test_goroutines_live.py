@@ -112,7 +112,7 @@ def test_what_each_goroutine_waits_for_is_named(program: Path) -> None:
     (several,) = {s.wait_on for name in ("sendSeveral", "choose") for s in of[name]}
     assert several.startswith("futex:several:")
     (one,), (waits,) = of["sendOne"], of["receive"]
-    assert one.wait_on.startswith("futex:0x") and one.wait_on != waits.wait_on
+    assert one.wait_on.startswith("futex:channel:0x") and one.wait_on != waits.wait_on
     assert [(s.state, s.wait_on) for s in of["read"]] == [(ThreadState.SOCKET, target.told["peer"])]
     assert [s.state for s in of["doze"] + of["child"]] == [ThreadState.SLEEP] * 2
     (parent,), (child,) = of["parent"], of["child"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import ProcessSelector
+from perfhunt.model.states import ThreadState
 from perfhunt.profilers.jvm.attach import AttachSocket, why_not_signalled
 from perfhunt.profilers.jvm.looks import JvmLooker
 from perfhunt.profilers.probes import LiveProbes
@@ -127,6 +129,43 @@ def test_the_socket_of_a_jvm_that_ended_is_no_answer(classes: Path) -> None:
         with pytest.raises(AttachFailed):
             listens.ask("threaddump")
     Path(f"/tmp/.java_pid{pid}").unlink(missing_ok=True)
+
+
+def telling_java() -> str:
+    """A JVM that says how its virtual threads wait: JDK 25 or later; "" where there is none."""
+    on_path = Path(shutil.which("java") or "/").resolve().parent.parent
+    for home in (on_path, *Path("/usr/lib/jvm").glob("*")):
+        release = home / "release"
+        version = (
+            re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.is_file() else None
+        )
+        if version is not None and int(version[1]) >= 25:
+            return str(home / "bin" / "java")
+    return ""
+
+
+@pytest.mark.beside
+@pytest.mark.skipif(not telling_java(), reason="no JDK 25 or later in /usr/lib/jvm")
+def test_virtual_threads_that_wait_are_seen_with_what_they_wait_for() -> None:
+    words = [telling_java(), str(SOURCE.with_name("Virtual.java"))]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None and child.stdout.readline() == "ready\n"
+            looker = JvmLooker(child.pid)
+            seen = {sample.thread_name: sample for sample in looker.look() if sample.task}
+            looker.close()
+        finally:
+            child.kill()
+    assert looker.unseen == ""
+    assert {name: sample.state for name, sample in seen.items()} == {
+        "opens": ThreadState.SLEEP,
+        "fills": ThreadState.SLEEP,
+        "pays": ThreadState.LOCK,
+        "takes": ThreadState.LOCK,
+        "weighs": ThreadState.LOCK,
+    }
+    assert seen["pays"].wait_on in seen["opens"].holds
+    assert "Virtual.pay" in {frame.function for frame in seen["pays"].stack}
 
 
 @pytest.mark.beside

@@ -18,6 +18,7 @@ from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.child_process import ProfilerProcess
+from perfhunt.profilers.go.told import GoToldLooker
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.table import PROFILERS, cpython_looker
@@ -349,6 +350,10 @@ def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_pat
     with running("", program=str(program)) as target:
         assert PROFILERS["go"].available([target.pid]) == ""
         profile = PROFILERS["go"].attach([target.pid], 2, 100, ProfileMode.CPU, tmp_path).wait()
+        told = GoToldLooker(target.pid, ("127.0.0.1", target.told["port"])).look()
+    assert any(sample.stack and sample.stack[0].function == "main.main" for sample in told)
+    took = max(profile.allocated, key=lambda stack: profile.allocated[stack])
+    assert took[-1].function == "main.take"
     hot, cold = (leaves(profile)[name] for name in ("main.hot", "main.cold"))
     assert 5 < hot / cold < 25
     assert profile.seconds == pytest.approx(2.0, abs=0.3) and profile.ticks == pytest.approx(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.folded import fold
-from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.profiles.readers.pprof import Pprof, parse_pprof
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
@@ -23,6 +23,7 @@ _PATIENCE: Seconds = 15.0  # beyond the profile's own time
 _NEARLY: Seconds = 1.0  # a profile that ends so soon is waited for, since Go keeps no part of it
 _POLL: Seconds = 0.05
 _USUAL_HZ = 100.0  # of runtime/pprof, where a profile does not say its period
+_ANSWERS = ("runtime/pprof.", "net/http/pprof.")  # packages that write profiles
 _TAKEN = "alloc_space"  # the column of bytes that were allocated, kept or not
 
 
@@ -55,9 +56,10 @@ class _Download:
         profile = self._profile(self._parsed("profile", "samples"))
         taking.join(_NEARLY)
         try:
-            allocated = {s: n for s, n in self._parsed("allocs", _TAKEN).stacks.items() if n}
+            taken = self._parsed("allocs", _TAKEN).stacks
         except AttachFailed as error:
             return replace(profile, notes=(f"who allocates was not told: {error.message}",))
+        allocated = {stack: size for stack, size in taken.items() if size and not _is_ours(stack)}
         self._raw.with_suffix(f".allocated{self._raw.suffix}").write_text(fold(allocated))
         return replace(profile, allocated=allocated)
 
@@ -108,6 +110,11 @@ class _Download:
             command=("GET", f"{where}?seconds={self._seconds}"),
             raw=self._raw.name,
         )
+
+
+def _is_ours(stack: Stack) -> bool:
+    """Whether it is what answers us."""
+    return any(frame.function.startswith(_ANSWERS) for frame in stack)
 
 
 class GoProfiler(Profiler):

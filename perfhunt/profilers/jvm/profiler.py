@@ -253,7 +253,10 @@ class JvmProfiler(Profiler):
     help = "Java stacks of a live JVM, by its flight recorder"
     runtimes: tuple[str, ...] = ("jvm",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
-    cost = "0.5 to 1 s of CPU for a JVM's first recording, before load is sent; then 1 % of a core"
+    cost = (
+        "0.5 to 1 s of CPU for a JVM's first recording, before load is sent; then, with looks, 4 to"
+        " 7 % of what one busy thread gets done, 14 % with 200 threads"
+    )
     blind = "native code, and loops compiled without debug information (then looks tell who runs)"
 
     def available(self, pids: Sequence[int] = ()) -> str:

@@ -36,5 +36,11 @@ func main() {
 	for {
 		hot()
 		cold()
+		take()
 	}
 }
+
+var taken []byte
+
+//go:noinline
+func take() { taken = make([]byte, 1<<20) }
