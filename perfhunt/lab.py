@@ -317,7 +317,7 @@ class Lab:
             ended=f"{end}: {error.message}",
             knee=lost,
             exit_code=int(error.exit_code),
-            next_step=_go_on(self.start.id) if error.hint == KEPT else error.hint,
+            next_step=_go_on(self.start) if error.hint == KEPT else error.hint,
         )
         self._store(run)
 
@@ -387,9 +387,10 @@ def require_whole(trial: Trial) -> None:
     require_cleared(trial)
 
 
-def _go_on(run: str) -> str:
+def _go_on(run: Run) -> str:
     """What to do about a run that was stopped."""
-    return f"Go on with it: perfhunt investigate --pid PID --resume {run}"
+    which, command = ("--pid PID ", "") if run.launched is None else ("", " -- COMMAND")
+    return f"Go on with it: perfhunt investigate {which}--resume {run.id}{command}"
 
 
 _EXIT_CODES = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from perfhunt.errors import TargetDied, UsageError
-from perfhunt.jobs.launched.looks import Launch, tools_asked
+from perfhunt.jobs.launched.looks import Launch, require_tools, tools_asked
 from perfhunt.jobs.launched.service import launched
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_one_target
 from perfhunt.jobs.setup import aimed, question_of, workbench
@@ -37,6 +37,7 @@ def _run_launched(
 ) -> Run:
     """The run of a service that is started for it, and ended with it."""
     tools = tools_asked(request.inside)
+    require_tools(request.command, tools)
     question = aim(question, request.url or "")
     with launched(request.command, question.target.url) as service:
         watch(Noted(f"started pid {service.pid}, which takes requests at {service.url}"))

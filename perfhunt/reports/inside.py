@@ -109,6 +109,19 @@ def leaks(run: Run, besides: Collection[FunctionKey] = ()) -> tuple[str, ...]:
     )
 
 
+def lines_alone(run: Run) -> tuple[str, ...]:
+    """The lines that use most, of each look at lines of which none stands beside a finding."""
+    members = {member for finding in run.findings for member in finding.members}
+    return tuple(
+        f"{line.function or 'code'} at {file_words(line.file)}, {told}"
+        for look in run.inside
+        if look.tool is InsideTool.SCALENE
+        and not any(_is_of(line, members) for line in look.lines[:LINES])
+        for line in look.lines[:LINES]
+        for told in _of_lines(look, [line])
+    )
+
+
 def requests(run: Run) -> tuple[str, ...]:
     """Where the time of a request goes, of each look that followed requests."""
     told = []
@@ -156,11 +169,11 @@ def _cost(look: InsideLook, brief: bool) -> str:
 
 def inside_lines(run: Run) -> tuple[str, ...]:
     """All that is told of looks from inside beside the findings, most telling first."""
-    return (*leaks(run), *requests(run), *costs(run))
+    return (*leaks(run), *lines_alone(run), *requests(run), *costs(run))
 
 
 def brief_lines(run: Run) -> tuple[str, ...]:
     """The same where there is little room: nothing that stands beside a finding already."""
     members = {member for finding in run.findings for member in finding.members}
     told = leaks(run, besides=members)
-    return (*told, *requests(run), *costs(run, brief=True))
+    return (*told, *lines_alone(run), *requests(run), *costs(run, brief=True))

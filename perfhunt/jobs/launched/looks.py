@@ -29,7 +29,7 @@ from perfhunt.profilers.inside.tool import InsideProfiler
 from perfhunt.store.files import make_directory, regular_bytes, write_atomic
 from perfhunt.stories.inside_looks import PLAIN, look_inside
 from perfhunt.stories.pair_bench import PairBench, StartedVersion
-from perfhunt.target.launch import GRACE
+from perfhunt.target.launch import GRACE, ServiceCommand
 
 AUTO = "auto"
 _PYTHON = "cpython"
@@ -60,6 +60,16 @@ def tools_asked(names: Sequence[str]) -> tuple[str, ...]:
                 f"--with {name} is none of {known}", "docs/launched.md has what each sees."
             )
     return tuple(dict.fromkeys(names))
+
+
+def require_tools(words: tuple[str, ...], tools: Sequence[str]) -> None:
+    """Raises AttachFailed for a tool named that has nothing to work with in a command: before
+    anything is sent, and not once the knee is known.
+    """
+    asked = ServiceCommand(name=words[0], words=words, directory=Path.cwd())
+    for name in tools:
+        if name != AUTO:
+            INSIDE[InsideTool(name)](Path()).under(asked)
 
 
 def chosen(diagnosis: Diagnosis, runtime: str) -> dict[InsideTool, str]:

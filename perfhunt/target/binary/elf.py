@@ -215,8 +215,8 @@ class Elf:
 
 def _checksum(path: str) -> int:
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_:
-            return zlib.crc32(all_)
+        with mapped(path) as content:
+            return zlib.crc32(content)
     except (OSError, ValueError):
         return -1
 

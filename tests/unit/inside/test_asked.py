@@ -10,8 +10,8 @@ import pytest
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
 from perfhunt.api import investigate
 from perfhunt.cli.app import split_command
-from perfhunt.errors import UsageError
-from perfhunt.jobs.launched.looks import advice_of_launched, chosen, tools_asked
+from perfhunt.errors import AttachFailed, UsageError
+from perfhunt.jobs.launched.looks import advice_of_launched, chosen, require_tools, tools_asked
 from perfhunt.jobs.launched.service import place_of
 from perfhunt.jobs.request import require_one_target
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
@@ -50,6 +50,13 @@ def test_each_tool_is_taken_once_and_an_unknown_one_refused() -> None:
     assert tools_asked(["scalene", "auto", "scalene"]) == ("scalene", "auto")
     with pytest.raises(UsageError, match="--with memray is none of scalene, pyinstrument"):
         tools_asked(["memray"])
+
+
+def test_a_tool_that_has_nothing_to_work_with_is_told_before_anything_is_sent() -> None:
+    with pytest.raises(AttachFailed, match="sh starts no script or module of Python") as refused:
+        require_tools(("sh", "-c", "serve"), ("auto", "tracemalloc", "scalene"))
+    assert "python -m MODULE" in refused.value.hint
+    require_tools(("sh", "-c", "serve"), ("auto", "tracemalloc"))
 
 
 def diagnosis(kind: BottleneckClass | None, *codes: CautionCode) -> Diagnosis:

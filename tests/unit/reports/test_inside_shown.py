@@ -69,6 +69,12 @@ def test_a_small_screen_keeps_the_knee_and_its_doubts() -> None:
     assert "profiling changed throughput" in text
 
 
+def test_lines_are_told_where_no_finding_names_their_function() -> None:
+    told = "load_rules at shop/pricing.py, line 72: 61 % Python"
+    assert not any(line.startswith(told) for line in inside_lines(RUN))
+    assert any(line.startswith(told) for line in inside_lines(replace(RUN, findings=())))
+
+
 def test_a_run_that_nobody_looked_into_says_nothing_of_it() -> None:
     run = sample_run()
     assert inside_lines(run) == ()
