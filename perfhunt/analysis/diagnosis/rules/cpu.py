@@ -30,9 +30,8 @@ QUOTA = QuotaThresholds()
 def quota(features: Features) -> ClassScore:
     """The cgroup's CPU quota, by the kernel's own count of throttled periods."""
     value = ramp(features.throttled, QUOTA.throttled) * ramp(features.of_cores, QUOTA.of_cores)
-    cores = "" if features.cores is None else f", {features.cores:g} cores,"
     sentence = (
-        f"The CPU quota of its cgroup{cores} stopped the target in"
+        f"The CPU quota of its cgroup, {features.cores or 0:g} cores, stopped the target in"
         f" {format_share(features.throttled)} of the periods."
     )
     return ClassScore(BottleneckClass.CPU_QUOTA, value, (sentence,))
