@@ -52,7 +52,7 @@ _LATE: Seconds = 0.02  # of an answer: JavaScript that runs is interrupted for i
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall
 
 
-class _Told(msgspec.Struct, array_like=True):
+class _ToldAwait(msgspec.Struct, array_like=True):
     """An await: whether what it waited for is there, the locks of its request, how many it stands
     for, whether nothing was sent for it that another end would answer.
     """
@@ -70,7 +70,7 @@ class _Look(msgspec.Struct):
     main: list[SiteFrame]
     holds: list[int]
     sites: list[tuple[int, list[SiteFrame]]]
-    waits: list[_Told]
+    waits: list[_ToldAwait]
     kinds: dict[str, tuple[dict[str, int], int]]
     links: dict[str, tuple[int, int]]
     every: int
@@ -209,7 +209,7 @@ class NodeLooker:
         )
 
 
-def _ready(each: _Told) -> Wait | None:
+def _ready(each: _ToldAwait) -> Wait | None:
     return Wait(ThreadState.LOOP) if each.ready else None
 
 
