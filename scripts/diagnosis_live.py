@@ -103,6 +103,8 @@ def investigated(
     with overheard() as heard, usual:
         run = run_investigation(request)
     held = [trial.step.rate for trial in run.trials if trial.step.phase is Phase.HOLD]
+    if not heard or not held:
+        raise LookupError(f"nothing was held, so nothing diagnosed: {run.ended}")
     return *heard[-1], held[-1]
 
 
