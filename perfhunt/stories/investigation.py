@@ -383,8 +383,10 @@ def hold_rate(climb: SearchResult, start: PerSecond) -> PerSecond:
     """
     if isinstance(climb.knee, Knee):
         return climb.knee.rate
-    known = climb.knee.low or highest_held(climb.trials)
-    return known or start
+    tried = highest_held(climb.trials)
+    if climb.knee.code is NoKneeCode.BUDGET and tried is not None:
+        return tried  # No rate failed, whatever was shown to hold for certain.
+    return climb.knee.low or tried or start
 
 
 def trial_near(climb: SearchResult, rate: PerSecond) -> Trial | None:

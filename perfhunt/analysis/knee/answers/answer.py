@@ -238,7 +238,11 @@ def _ended_early(state: SearchState, bracket: Bracket) -> NoKnee:
     """Why no rate was seen to fail: the budget ended, maybe with trials that were all set aside."""
     aside = [*takewhile(lambda trial: trial.invalid, reversed(state.trials))]
     if not aside:
-        return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
+        reason = "the budget ended before any rate failed"
+        if state.trials:
+            most = format_rate(max(trial.step.rate for trial in state.trials))
+            reason += f"; the highest that was tried is {most}"
+        return NoKnee(NoKneeCode.BUDGET, reason, bracket.low)
     last, n = aside[0], len(aside)
     were = "the trial at" if n == 1 else f"each of the last {n} trials, up to"
     why = last.invalid.removeprefix(SET_ASIDE).rstrip(".")
