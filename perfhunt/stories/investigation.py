@@ -383,10 +383,9 @@ def hold_rate(climb: SearchResult, start: PerSecond) -> PerSecond:
     """
     if isinstance(climb.knee, Knee):
         return climb.knee.rate
-    tried = highest_held(climb.trials)
-    if climb.knee.code is NoKneeCode.BUDGET and tried is not None:
-        return tried  # No rate failed, whatever was shown to hold for certain.
-    return climb.knee.low or tried or start
+    order = -1 if climb.knee.code is NoKneeCode.BUDGET else 1  # where no rate was seen to fail
+    first, second = (climb.knee.low, highest_held(climb.trials))[::order]
+    return first or second or start
 
 
 def trial_near(climb: SearchResult, rate: PerSecond) -> Trial | None:
