@@ -378,9 +378,7 @@ def explain(
 
 
 def hold_rate(climb: SearchResult, start: PerSecond) -> PerSecond:
-    """Where to hold for the profile: the knee, else the highest rate that held, else the lowest
-    that was tried.
-    """
+    """Where to hold for profiles: the knee, else the highest rate that held, else the lowest."""
     if isinstance(climb.knee, Knee):
         return climb.knee.rate
     order = -1 if climb.knee.code is NoKneeCode.BUDGET else 1  # where no rate was seen to fail
