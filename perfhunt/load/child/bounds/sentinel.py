@@ -128,7 +128,8 @@ class Sentinel:
         if silent >= SILENCE:
             return (
                 f"nothing was heard of the process that listens for stops for {SILENCE:g} s"
-                " (it was suspended or held up), so the load ended itself"
+                " (it was suspended, or the target took its CPU: a service in a session of its own,"
+                " started by setsid, leaves perfhunt its half), so the load ended itself"
             )
         if self._switch and self._unseen > _SEEN_WITHIN:
             return f"the killswitch file {self._switch} cannot be looked at, so the load ended"
