@@ -190,6 +190,10 @@ class Bottleneck:
     runner_up: BottleneckClass | None = None
     runner_up_score: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.runner_up_score:  # Earlier versions named a class of which nothing was seen.
+            object.__setattr__(self, "runner_up", None)
+
 
 @dataclass(frozen=True, slots=True)
 class Caution:

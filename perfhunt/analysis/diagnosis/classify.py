@@ -56,10 +56,8 @@ def decide(scores: Iterable[ClassScore]) -> Bottleneck:
     """The best of the scores, if it is good enough and stands out."""
     best, second = sorted(scores, key=lambda s: (-s.value, s.category))[:2]
     if best.value < ANSWER.least:
-        why = (
-            "No class of bottleneck explains what was seen;"
-            f" closest is {best.category} with a score of {best.value:.2f}."
-        )
+        closest = f"; closest is {best.category} with a score of {best.value:.2f}"
+        why = f"No class of bottleneck explains what was seen{closest if best.value else ''}."
         evidence = (why, *best.evidence)
     elif best.value - second.value < ANSWER.margin:
         why = (
@@ -73,7 +71,8 @@ def decide(scores: Iterable[ClassScore]) -> Bottleneck:
             score=best.value,
             evidence=best.evidence,
             runner_up=second.category,
-            runner_up_score=second.value,
+            # By less than this, no two are told apart: nor is one from nothing.
+            runner_up_score=second.value if second.value >= ANSWER.margin else 0.0,
         )
     return Bottleneck(
         category=BottleneckClass.UNDETERMINED,

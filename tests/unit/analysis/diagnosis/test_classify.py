@@ -240,6 +240,16 @@ def test_an_answer_must_be_good_and_must_stand_out(
     assert decide([disk, lock]).category == answer
 
 
+def test_a_class_of_which_nothing_was_seen_is_next_to_none_and_closest_to_none() -> None:
+    lock, queue = BottleneckClass.LOCK, BottleneckClass.BACKLOG
+    for second, named in ((0.0, None), (0.02, None), (0.3, queue)):
+        found = decide([ClassScore(lock, 1.0, ("y",)), ClassScore(queue, second)])
+        assert (found.category, found.runner_up) == (lock, named)
+    nothing = decide([ClassScore(lock, 0.0), ClassScore(queue, 0.0)])
+    assert nothing.runner_up is None and "closest" not in nothing.evidence[0]
+    assert Bottleneck(lock, 1.0, (), runner_up=queue, runner_up_score=0.0).runner_up is None
+
+
 def test_cores_that_other_work_had_are_the_host_and_not_the_targets_cpu() -> None:
     # Four threads of eight wait for a core, and the target has a sixth of one.
     moment = ["serve>view>total on_cpu*", *["serve>view>total run_queue"] * 4]

@@ -49,7 +49,7 @@ def test_other_work_that_load_added_nothing_of_is_not_what_stops_the_service() -
     sleeping = part(LatencyPart.QUEUED, 14.9, LatencyPart.SLEEP)
     found = weighed(BottleneckClass.HOST, sleeping, part(LatencyPart.NEIGHBOURS, -0.6))
     assert (found.category, found.score) == (BottleneckClass.UNDETERMINED, 0.0)
-    assert (found.runner_up, found.runner_up_score) == (BottleneckClass.HOST, 0.0)
+    assert (found.runner_up, found.runner_up_score) == (None, 0.0)
 
 
 def test_other_work_that_load_added_most_of_stands() -> None:
