@@ -155,7 +155,8 @@ class Launch:
             return step
         options = " ".join(f"--with {tool}" for tool in best)
         told = " and ".join(best.values())
-        return f"{step} To see {told}: perfhunt investigate {options} -- {shown}"
+        # A semicolon ends a command in a shell as well, for who copies too much.
+        return f"{step}; or, to see {told}: perfhunt investigate {options} -- {shown}"
 
 
 def advice_of_launched(advice: str, shown: str) -> str:
