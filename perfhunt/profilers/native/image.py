@@ -140,6 +140,15 @@ class ProcessImage:
             return self._mapped[index]
         return None
 
+    def address_of(self, file: str, own: int) -> int | None:
+        """Where in the process the code is that a file has at an address of its own."""
+        for mapping in self._mapped:
+            module = self.files.of(mapping.file) if mapping.file == file else None
+            first = module.elf.address_of(mapping.offset) if module is not None else None
+            if first is not None and 0 <= own - first < mapping.end - mapping.begin:
+                return mapping.begin + own - first
+        return None
+
     def is_code(self, address: int) -> bool:
         """Whether an address lies in code; one that does not is looked for again in a new map, a
         single time: programs load libraries late.

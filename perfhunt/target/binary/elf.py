@@ -117,6 +117,13 @@ class Elf:
                 return address + offset - begin
         return None
 
+    def offset_of(self, address: int) -> int | None:
+        """Where in the file the code at an address stands; None where there is none."""
+        for begins, offset, size in self._code:
+            if begins <= address < begins + size:
+                return address - begins + offset
+        return None
+
     def function_at(self, address: int) -> CompiledFunction | None:
         """The function that holds an address; None where nobody named one."""
         if address not in self._known:
