@@ -6,19 +6,21 @@ import os
 import re
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
-from perfhunt.analysis.blame.snapshots import FUTEX
+from perfhunt.analysis.blame.snapshots import FUTEX, SEVERAL
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.native.calls import WatchedCalls
+from perfhunt.profilers.native.calls import SeenCall, WatchedCalls
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.native.unwind import StackCopy
-from perfhunt.profilers.tokio.permits import PermitQueue, WaitingTask, permit_functions
+from perfhunt.profilers.tokio.permits import PermitQueue, permit_functions
 from perfhunt.target.proc.files import link
 
 _MOST_THREADS = 64  # that are watched: a worker a core, and those that block
@@ -40,6 +42,7 @@ class TokioLooker(NativeLooker):
         self._queue = PermitQueue()
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._calls: WatchedCalls | None = None
+        self._together: dict[str, int] = {}  # how many had a permit at a time, at most
         self._known: dict[tuple[int, ...], Stack] = {}
         self._missed, self._followed = 0, 0.0
         self._reader = threading.Thread(target=self._follow, name="perfhunt-tokio", daemon=True)
@@ -66,12 +69,26 @@ class TokioLooker(NativeLooker):
         """Every thread now, and every task that waits. Raises AttachFailed once the process is
         gone.
         """
-        samples = super().look()
+        threads = super().look()
         with self._lock:
-            waiting = self._queue.waiting
-        samples += [self._waiting(each) for each in waiting]
+            uses = [
+                (f"{FUTEX}{semaphore:#x}", list(use.waiting.values()), list(use.holding), use)
+                for semaphore, use in self._queue.semaphores.items()
+            ]
+            told = {name: list(use.releases) for name, _, _, use in uses}
+        samples = list[ThreadSample]()
+        for name, waiting, holding, _ in uses:
+            stacks = [self._task_stack(each.call) for each in holding]
+            # A permit that others give back is a place in a queue, and nobody has it.
+            mine = self._gives_back(told[name], stacks)
+            self._together[name] = max(self._together.get(name, 0), mine and len(stacks))
+            if self._together[name] > 1:
+                name = SEVERAL + name.removeprefix(FUTEX)
+            samples += [self._task(self._task_stack(e.call), name, bool(e.handed)) for e in waiting]
+            for stack in stacks if mine else ():
+                self._having(stack, name, threads, samples)
         self.cpu += self._followed
-        return samples
+        return threads + samples
 
     def _unseen_tasks(self) -> str:
         if self._untold:
@@ -79,25 +96,45 @@ class TokioLooker(NativeLooker):
         lost = f", nor {self._missed} calls that came too fast" if self._missed else ""
         return f"what tasks of tokio wait for that is no lock, permit or bounded channel{lost}"
 
-    def _waiting(self, each: WaitingTask) -> ThreadSample:
-        stack = self._task_stack(each)
-        which = each.semaphore or each.call.arguments[0]
+    def _having(
+        self, stack: Stack, name: str, threads: list[ThreadSample], samples: list[ThreadSample]
+    ) -> None:
+        """Who has a permit: a thread that is in the same code, where there is one that has none
+        yet; else a task that waits for something else.
+        """
+        inside = stack[:1]
+        for n, thread in enumerate(threads):
+            if not thread.holds and inside and inside[0] in thread.stack:
+                threads[n] = replace(thread, holds=frozenset({name}))
+                return
+        sample = self._task(stack[:-1], "", ready=False)
+        samples.append(replace(sample, holds=frozenset({name})))
+
+    def _gives_back(self, releases: Sequence[SeenCall], stacks: Sequence[Stack]) -> bool:
+        """Whether tasks that are in the same code as those that got a permit give it back."""
+        begun = {stack[0] for stack in stacks if stack}
+        return any(stack[0] in begun for stack in map(self._task_stack, releases) if stack)
+
+    def _task(self, stack: Stack, name: str, ready: bool) -> ThreadSample:
+        state = ThreadState.LOCK if name else ThreadState.AWAIT
         return ThreadSample(
             pid=self._pid,
             tid=0,
             stack=stack,
-            state=ThreadState.LOCK,
-            wait_on=f"{FUTEX}{which:#x}",
+            state=ThreadState.LOOP if ready else state,
+            wait_on="" if ready else name,
             thread_name="task",
             still=True,
             task=True,
         )
 
-    def _task_stack(self, each: WaitingTask) -> Stack:
-        """Where a task waits, root first: what it is in of its own, without the worker's."""
-        call = each.call
+    def _task_stack(self, call: SeenCall) -> Stack:
+        """Where a task was at a call, root first: what it was in of its own, without the
+        worker's.
+        """
         words = np.frombuffer(call.raw[: min(_TELLING, len(call.raw)) // 8 * 8], "<u8")
-        key = (call.registers.stack, *words[self._image.code_among(words)].tolist())
+        code = words[self._image.code_among(words)].tolist()
+        key = (call.registers.code, call.registers.stack, *code)
         if key not in self._known:
             copy = StackCopy(call.registers.stack, call.raw, _nothing)
             addresses, _ = self._unwinder.walk(call.registers, copy)

@@ -1,13 +1,18 @@
-"""Which tasks wait for a permit of tokio's, by the calls that ask for one: of a `Mutex`, an
-`RwLock`, a `Semaphore`, a bounded channel. All of them are made of one (tokio/src/sync/
-batch_semaphore.rs): `acquire` makes a future, which is polled where it stays until it is dropped.
+"""Which tasks wait for a permit of tokio's and which have one, by the calls that ask for it and give
+it back: of a `Mutex`, an `RwLock`, a `Semaphore`, a bounded channel.
+
+All of them are made of one (tokio/src/sync/batch_semaphore.rs): `acquire` makes a future, which is
+polled where it stays until it is dropped, and `release` hands permits to those that wait, in the
+order they came. So a future that is dropped has its permit when one was handed to it, or when it
+was polled once and nobody was before it; else whoever waited had enough of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from perfhunt.model.units import Seconds
@@ -15,70 +20,153 @@ from perfhunt.profilers.native.calls import SeenCall, WatchedFunction
 from perfhunt.profilers.native.image import ProcessImage
 
 _MODULE = "batch_semaphore"
-_ASKED, _POLLED, _DROPPED = "asked", "polled", "dropped"
+_ASKED, _POLLED, _DROPPED, _RELEASED = "asked", "polled", "dropped", "released"
 _NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         _ASKED: re.compile(r"batch_semaphore::Semaphore::acquire$"),
         _POLLED: re.compile(r"batch_semaphore::Acquire as .*Future>::poll$"),
         _DROPPED: re.compile(r"batch_semaphore::Acquire as .*Drop>::drop$"),
+        # What all that gives back goes through; of what calls it, compilers put copies into others.
+        _RELEASED: re.compile(r"batch_semaphore::Semaphore::add_permits_locked$"),
     }
 )
-_MOST = 500  # functions with that word in them
+_WITH_STACK = frozenset({_POLLED, _RELEASED})
+_MOST = 500  # symbols with that word in them
 _MOST_WAITING = 100_000  # more are no queue of a service that anybody measures
+# From the last poll of a future until it is dropped, where that poll gave the permit: a few
+# instructions, with a moment off the CPU.
+_AT_ONCE: Seconds = 0.001
+_RELEASES = 8  # of a semaphore, from which it is told whether those who asked give back as well
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingTask:
-    """A task that waits for a permit: since when, of which semaphore (its address; 0 where it was
-    not seen to be asked), and the call that polled for it first.
+@dataclass(slots=True)
+class PermitWait:
+    """A task that waits for a permit, or has it since: `call` is the first poll for it, `handed`
+    when it was handed one, since when it waits for a worker to go on.
     """
 
-    since: Seconds
-    semaphore: int
     call: SeenCall
+    polls: int = 0
+    first: bool = True  # nobody waited before it
+    handed: Seconds = 0.0
+
+
+@dataclass(slots=True)
+class PermitUse:
+    """One semaphore: who waits for it, by their futures in the order they came, who has it, in the
+    order they got it, and the first calls that gave it back.
+    """
+
+    waiting: dict[int, PermitWait] = field(default_factory=dict)
+    holding: deque[PermitWait] = field(default_factory=deque)
+    releases: list[SeenCall] = field(default_factory=list)
 
 
 class PermitQueue:
-    """Who waits for permits now, as far as it was seen to begin."""
+    """Who waits for permits now, and who has them, as far as it was seen to begin."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, WaitingTask] = {}
+        self.semaphores: dict[int, PermitUse] = {}
+        self._of: dict[int, PermitUse] = {}  # by future
         self._asked: dict[int, int] = {}  # the semaphore that a thread asked last
+        self._polled: dict[int, SeenCall] = {}  # the last poll of a thread
+        self._all_ask = False
 
     def take(self, calls: Iterable[SeenCall]) -> None:
         """What was called, in that order."""
+        take: Mapping[str, Callable[[SeenCall], None]] = {
+            _ASKED: self._ask,
+            _POLLED: self._poll,
+            _DROPPED: self._drop,
+            _RELEASED: self._release,
+        }
         for call in calls:
-            first, second = call.arguments
-            if call.function == _ASKED:
-                self._asked[call.tid] = second
-            elif call.function == _DROPPED:
-                self._waiting.pop(first, None)
-            elif first not in self._waiting and len(self._waiting) < _MOST_WAITING:
-                semaphore = self._asked.pop(call.tid, 0)
-                self._waiting[first] = WaitingTask(call.at, semaphore, call)
+            take[call.function](call)
 
     def forget(self) -> None:
         """Calls were lost: who is known to wait may have got its permit."""
-        self._waiting.clear()
-        self._asked.clear()
+        for known in (self.semaphores, self._of, self._asked, self._polled):
+            known.clear()
 
-    @property
-    def waiting(self) -> list[WaitingTask]:
-        """Those that wait now."""
-        return list(self._waiting.values())
+    def _ask(self, call: SeenCall) -> None:
+        self._asked[call.tid] = call.arguments[1]
+        self._all_ask = True
+
+    def _poll(self, call: SeenCall) -> None:
+        future, self._polled[call.tid] = call.arguments[0], call
+        if future not in self._of:
+            semaphore = self._asked.pop(call.tid, 0)
+            # Without a function of its own for asking, each place that asks is one. With it, who
+            # was not seen to ask waited before.
+            if (self._all_ask and not semaphore) or len(self._of) >= _MOST_WAITING:
+                return
+            use = self.semaphores.setdefault(semaphore or _caller(call), PermitUse())
+            first = all(each.handed for each in use.waiting.values())
+            use.waiting[future] = PermitWait(call, first=first)
+            self._of[future] = use
+        self._of[future].waiting[future].polls += 1
+
+    def _drop(self, call: SeenCall) -> None:
+        future, polled = call.arguments[0], self._polled.get(call.tid)
+        at_once = (
+            polled is not None
+            and polled.arguments[0] == future
+            and call.at - polled.at < _AT_ONCE
+        )
+        use = self._of.pop(future, None)
+        if use is None:
+            if at_once:
+                _take_back([e for use in self.semaphores.values() for e in use.waiting.values()])
+            return
+        wait = use.waiting.pop(future)
+        got = bool(wait.handed)
+        if not got and at_once:
+            # Somebody else was taken for the one that was handed a permit, or there was one left.
+            got = _take_back(use.waiting.values()) or (wait.first and wait.polls == 1)
+        if got:
+            use.holding.append(wait)
+
+    def _release(self, call: SeenCall) -> None:
+        semaphore, permits = call.arguments
+        use = self.semaphores.get(semaphore)
+        if use is None or not permits:
+            return
+        if len(use.releases) < _RELEASES:
+            use.releases.append(call)
+        if use.holding:
+            use.holding.popleft()
+        for wait in use.waiting.values():
+            if not wait.handed and permits:
+                wait.handed, permits = call.at, permits - 1
+
+
+def _take_back(waiting: Iterable[PermitWait]) -> bool:
+    """Whoever was handed a permit last was not: another had come before it, unseen. Whether anybody
+    was.
+    """
+    last = max(waiting, key=lambda each: each.handed, default=None)
+    if last is None or not last.handed:
+        return False
+    last.handed = 0.0
+    return True
+
+
+def _caller(call: SeenCall) -> int:
+    """Where a call returns to: the word on top of its stack."""
+    return int.from_bytes(call.raw[:8], "little")
 
 
 def permit_functions(image: ProcessImage, program: str) -> list[WatchedFunction]:
     """What there is to watch in a program; empty where not all of it has a name of its own."""
+    found = {function.name: function for function in _watchable(image, program)}
+    return list(found.values()) if {_POLLED, _DROPPED} <= found.keys() else []
+
+
+def _watchable(image: ProcessImage, program: str) -> Iterator[WatchedFunction]:
     file = image.files.of(program)
-    if file is None:
-        return []
-    found = []
-    for name, pattern in _NAMES.items():
-        for function in file.elf.containing(_MODULE, _MOST):
-            offset = file.elf.offset_of(function.begin)
-            address = image.address_of(program, function.begin)
-            if pattern.search(function.name) and offset is not None and address is not None:
-                watched = WatchedFunction(name, offset, address, stack=name == _POLLED)
-                found.append(watched)
-    return found if {each.name for each in found} >= {_POLLED, _DROPPED} else []
+    for symbol, own in file.elf.symbols_with(_MODULE, _MOST) if file is not None else ():
+        name = next((name for name, pattern in _NAMES.items() if pattern.search(symbol)), "")
+        offset = file.elf.offset_of(own) if file is not None else None
+        address = image.address_of(program, own)
+        if name and offset is not None and address is not None:
+            yield WatchedFunction(name, offset, address, stack=name in _WITH_STACK)

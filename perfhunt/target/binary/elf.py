@@ -131,14 +131,22 @@ class Elf:
         return self._known[address]
 
     def containing(self, word: str, most: int) -> list[CompiledFunction]:
-        """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`."""
+        """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`. Of several
+        names of one, it has the plainest.
+        """
+        functions = (self.function_at(at) for _, at in self.symbols_with(word, most))
+        return [function for function in functions if function is not None]
+
+    def symbols_with(self, word: str, most: int) -> list[tuple[str, int]]:
+        """Up to `most` symbols of functions in which a word stands, as people write them, each with
+        its address: a linker gives functions of the same code one.
+        """
         symbols, strings = self._symbols
-        wanted, found = word.encode(), list[CompiledFunction]()
+        wanted, found = word.encode(), list[tuple[str, int]]()
         for row in symbols:
             begin = int(row["name"])
             if wanted in strings[begin : strings.find(b"\0", begin)]:
-                function = self.function_at(int(row["at"]))
-                found += [function] if function is not None else []
+                found.append((spelled(_name_at(strings, begin)), int(row["at"])))
                 if len(found) == most:
                     break
         return found
