@@ -77,29 +77,37 @@ class SeenCall:
 class WatchedCalls:
     """Watches functions of one file in some threads of a process."""
 
-    def __init__(self, path: str, tids: Sequence[int], functions: Sequence[WatchedFunction]) -> None:
-        """`path` leads to the file. Raises AttachFailed where the kernel does not let us."""
+    def __init__(self, path: str, functions: Sequence[WatchedFunction]) -> None:
+        """`path` leads to the file. Raises AttachFailed where the kernel has no such events."""
+        self._functions = functions
         self._names = {function.address: function.name for function in functions}
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._path = ctypes.create_string_buffer(os.fsencode(path))
         self._kind = _kind()
         self._descriptors: list[int] = []
-        self._rings: list[mmap.mmap] = []
+        self._rings: dict[int, mmap.mmap] = {}  # by thread
         self._late: list[SeenCall] = []
         self.lost = 0  # calls that came faster than they were read
+
+    def watch(self, tids: Sequence[int]) -> bool:
+        """Watch these threads from now on, too; whether any of them is new. Raises AttachFailed
+        where the kernel does not let us.
+        """
+        new = [tid for tid in tids if tid not in self._rings]
         try:
-            for tid in tids:
-                self._watch(tid, functions)
+            for tid in new:
+                self._watch(tid)
         except OSError as error:
             self.close()
-            raise AttachFailed(f"Calls cannot be watched: {error.strerror}") from error
+            raise AttachFailed(f"The kernel does not let us: {error.strerror}") from error
+        return bool(new)
 
     def taken(self) -> list[SeenCall]:
         """The calls since the last time, of all threads in the order they began; those of this very
         moment come with the next.
         """
         now = time.monotonic()
-        for ring in self._rings:
+        for ring in self._rings.values():
             self._late += self._read(ring)
         self._late.sort(key=lambda call: call.at)
         early = [call for call in self._late if call.at <= now]
@@ -108,15 +116,16 @@ class WatchedCalls:
 
     def close(self) -> None:
         """Watch no longer. Idempotent."""
-        for ring in self._rings:
+        for ring in self._rings.values():
             ring.close()
         for descriptor in self._descriptors:
             os.close(descriptor)
-        self._rings, self._descriptors = [], []
+        self._rings, self._descriptors = {}, []
 
-    def _watch(self, tid: int, functions: Sequence[WatchedFunction]) -> None:
+    def _watch(self, tid: int) -> None:
+        """Raises OSError."""
         first = -1
-        for function in functions:
+        for function in self._functions:
             descriptor = self._event(tid, function)
             if descriptor < 0 and ctypes.get_errno() == errno.ESRCH:
                 return  # the thread has ended
@@ -125,7 +134,7 @@ class WatchedCalls:
             self._descriptors.append(descriptor)
             if first < 0:
                 first = descriptor
-                self._rings.append(mmap.mmap(descriptor, mmap.PAGESIZE + _RING))
+                self._rings[tid] = mmap.mmap(descriptor, mmap.PAGESIZE + _RING)
             else:
                 fcntl.ioctl(descriptor, _INTO, first)
             fcntl.ioctl(descriptor, _ENABLE, 0)

@@ -48,12 +48,11 @@ class TokioLooker(NativeLooker):
         self._reader = threading.Thread(target=self._follow, name="perfhunt-tokio", daemon=True)
         functions = permit_functions(self._image, link(pid, "exe"))
         if not functions:
-            self._untold = "its functions have no names of their own"
+            self._untold = "it was stripped of their names, or optimized as a whole (lto)"
             return
-        with suppress(OSError):
-            tids = sorted(map(int, os.listdir(f"/proc/{pid}/task")))[:_MOST_THREADS]
         try:
-            self._calls = WatchedCalls(f"/proc/{pid}/exe", tids, functions)
+            self._calls = WatchedCalls(f"/proc/{pid}/exe", functions)
+            self._calls.watch(self._tids())
         except AttachFailed as failed:
             self._untold = failed.message
             return
@@ -145,21 +144,31 @@ class TokioLooker(NativeLooker):
             self._known[key] = stack[runs[-1] + 1 :] if runs else stack
         return self._known[key]
 
+    def _tids(self) -> list[int]:
+        try:
+            return sorted(map(int, os.listdir(f"/proc/{self._pid}/task")))[:_MOST_THREADS]
+        except OSError:
+            return []
+
     def _follow(self) -> None:
         """Reads what was called, in a thread of its own, until it is closed or comes too fast."""
         assert self._calls is not None
         most = _MOST_CALLS * (os.cpu_count() or 1)
-        came, second = 0, time.monotonic()
+        came, second, met = 0, time.monotonic(), False
         while not self._closed.wait(_EVERY):
             calls = self._calls.taken()
             came += len(calls)
             with self._lock:
                 self._queue.take(calls)
-                if self._calls.lost:
+                # A thread that was met late may have gone on with what others began.
+                if self._calls.lost or met:
                     self._missed += self._calls.lost
                     self._calls.lost = 0
                     self._queue.forget()
+            met = False
             if (now := time.monotonic()) - second >= 1.0:
+                with suppress(AttachFailed):  # they have ended
+                    met = self._calls.watch(self._tids())
                 if came > most * (now - second):
                     self._untold = f"{came / (now - second):,.0f} a second would cost it too much"
                     break

@@ -1,5 +1,5 @@
-"""Which tasks wait for a permit of tokio's and which have one, by the calls that ask for it and give
-it back: of a `Mutex`, an `RwLock`, a `Semaphore`, a bounded channel.
+"""Which tasks wait for a permit of tokio's and which have one, by the calls that ask for it and
+give it back: of a `Mutex`, an `RwLock`, a `Semaphore`, a bounded channel.
 
 All of them are made of one (tokio/src/sync/batch_semaphore.rs): `acquire` makes a future, which is
 polled where it stays until it is dropped, and `release` hands permits to those that wait, in the
@@ -70,7 +70,6 @@ class PermitQueue:
         self._of: dict[int, PermitUse] = {}  # by future
         self._asked: dict[int, int] = {}  # the semaphore that a thread asked last
         self._polled: dict[int, SeenCall] = {}  # the last poll of a thread
-        self._all_ask = False
 
     def take(self, calls: Iterable[SeenCall]) -> None:
         """What was called, in that order."""
@@ -90,17 +89,14 @@ class PermitQueue:
 
     def _ask(self, call: SeenCall) -> None:
         self._asked[call.tid] = call.arguments[1]
-        self._all_ask = True
 
     def _poll(self, call: SeenCall) -> None:
         future, self._polled[call.tid] = call.arguments[0], call
         if future not in self._of:
             semaphore = self._asked.pop(call.tid, 0)
-            # Without a function of its own for asking, each place that asks is one. With it, who
-            # was not seen to ask waited before.
-            if (self._all_ask and not semaphore) or len(self._of) >= _MOST_WAITING:
-                return
-            use = self.semaphores.setdefault(semaphore or _caller(call), PermitUse())
+            if not semaphore or len(self._of) >= _MOST_WAITING:
+                return  # it waited before anybody looked
+            use = self.semaphores.setdefault(semaphore, PermitUse())
             first = all(each.handed for each in use.waiting.values())
             use.waiting[future] = PermitWait(call, first=first)
             self._of[future] = use
@@ -109,9 +105,7 @@ class PermitQueue:
     def _drop(self, call: SeenCall) -> None:
         future, polled = call.arguments[0], self._polled.get(call.tid)
         at_once = (
-            polled is not None
-            and polled.arguments[0] == future
-            and call.at - polled.at < _AT_ONCE
+            polled is not None and polled.arguments[0] == future and call.at - polled.at < _AT_ONCE
         )
         use = self._of.pop(future, None)
         if use is None:
@@ -151,15 +145,12 @@ def _take_back(waiting: Iterable[PermitWait]) -> bool:
     return True
 
 
-def _caller(call: SeenCall) -> int:
-    """Where a call returns to: the word on top of its stack."""
-    return int.from_bytes(call.raw[:8], "little")
-
-
 def permit_functions(image: ProcessImage, program: str) -> list[WatchedFunction]:
-    """What there is to watch in a program; empty where not all of it has a name of its own."""
+    """What there is to watch in a program; empty where not all of it is a function with a name: it
+    was stripped of those, or optimized as a whole.
+    """
     found = {function.name: function for function in _watchable(image, program)}
-    return list(found.values()) if {_POLLED, _DROPPED} <= found.keys() else []
+    return list(found.values()) if found.keys() == _NAMES.keys() else []
 
 
 def _watchable(image: ProcessImage, program: str) -> Iterator[WatchedFunction]:
