@@ -54,12 +54,14 @@ class PermitWait:
 @dataclass(slots=True)
 class PermitUse:
     """One semaphore: who waits for it, by their futures in the order they came, who has it, in the
-    order they got it, and the first calls that gave it back.
+    order they got it, and the first calls that gave it back. `sure`: whoever waited before anybody
+    looked has got it by now.
     """
 
     waiting: dict[int, PermitWait] = field(default_factory=dict)
     holding: deque[PermitWait] = field(default_factory=deque)
     releases: list[SeenCall] = field(default_factory=list)
+    sure: bool = False
 
 
 class PermitQueue:
@@ -113,11 +115,14 @@ class PermitQueue:
                 _take_back([e for use in self.semaphores.values() for e in use.waiting.values()])
             return
         wait = use.waiting.pop(future)
-        got = bool(wait.handed)
-        if not got and at_once:
-            # Somebody else was taken for the one that was handed a permit, or there was one left.
-            got = _take_back(use.waiting.values()) or (wait.first and wait.polls == 1)
-        if got:
+        if wait.polls == 1:
+            got = at_once and wait.first
+        else:
+            got = bool(wait.handed)
+            if not use.sure and not got and at_once:
+                got = _take_back(use.waiting.values())
+        if got:  # at its first poll nobody waited, and now all have gone on who came before it
+            use.sure = True
             use.holding.append(wait)
 
     def _release(self, call: SeenCall) -> None:
