@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.native.calls import SeenCall, WatchedFunction
 from perfhunt.profilers.native.image import ProcessImage
@@ -36,6 +38,9 @@ _MOST_WAITING = 100_000  # more are no queue of a service that anybody measures
 # From the last poll of a future until it is dropped, where that poll gave the permit: a few
 # instructions, with a moment off the CPU.
 _AT_ONCE: Seconds = 0.001
+_MOST_HOLDING = 1_000  # at a time; of more the first are forgotten
+_NEAR = np.uint64(1024)  # bytes from one part of a task's state to another
+_KNOWN_AFTER: Seconds = 2.0  # from the first call on: who had a permit before has given it back
 _RELEASES = 8  # of a semaphore, from which it is told whether those who asked give back as well
 
 
@@ -59,7 +64,7 @@ class PermitUse:
     """
 
     waiting: dict[int, PermitWait] = field(default_factory=dict)
-    holding: deque[PermitWait] = field(default_factory=deque)
+    holding: deque[PermitWait] = field(default_factory=lambda: deque(maxlen=_MOST_HOLDING))
     releases: list[SeenCall] = field(default_factory=list)
     sure: bool = False
 
@@ -72,6 +77,7 @@ class PermitQueue:
         self._of: dict[int, PermitUse] = {}  # by future
         self._asked: dict[int, int] = {}  # the semaphore that a thread asked last
         self._polled: dict[int, SeenCall] = {}  # the last poll of a thread
+        self._began: Seconds = 0.0
 
     def take(self, calls: Iterable[SeenCall]) -> None:
         """What was called, in that order."""
@@ -82,12 +88,14 @@ class PermitQueue:
             _RELEASED: self._release,
         }
         for call in calls:
+            self._began = self._began or call.at
             take[call.function](call)
 
     def forget(self) -> None:
         """Calls were lost: who is known to wait may have got its permit."""
         for known in (self.semaphores, self._of, self._asked, self._polled):
             known.clear()
+        self._began = 0.0
 
     def _ask(self, call: SeenCall) -> None:
         self._asked[call.tid] = call.arguments[1]
@@ -100,6 +108,9 @@ class PermitQueue:
                 return  # it waited before anybody looked
             use = self.semaphores.setdefault(semaphore, PermitUse())
             first = all(each.handed for each in use.waiting.values())
+            # Where it asks anew it has what it had no more, though that was not seen.
+            for n in [n for n, e in enumerate(use.holding) if e.call.arguments[0] == future]:
+                del use.holding[n]
             use.waiting[future] = PermitWait(call, first=first)
             self._of[future] = use
         self._of[future].waiting[future].polls += 1
@@ -132,11 +143,30 @@ class PermitQueue:
             return
         if len(use.releases) < _RELEASES:
             use.releases.append(call)
-        if use.holding:
-            use.holding.popleft()
+        if (gives := self._giver(use, call)) is not None:
+            del use.holding[gives]
         for wait in use.waiting.values():
             if not wait.handed and permits:
                 wait.handed, permits = call.at, permits - 1
+
+    def _giver(self, use: PermitUse, call: SeenCall) -> int | None:
+        """Which of those that have a permit gives one back: the one whose future is nearest to what
+        is in the registers, else on the stack, since a task's state is in one piece. Nobody who is
+        known, where none is near and others may have had theirs before anybody looked; else who had
+        it first.
+        """
+        futures = np.array([each.call.arguments[0] for each in use.holding], np.uint64)
+        if not len(futures):
+            return None
+        registers = np.array(list(call.registers.others.values()), np.uint64)
+        stack = np.frombuffer(call.raw[: len(call.raw) // 8 * 8], np.uint64)
+        for words in (registers, stack):
+            # As unsigned numbers, what lies below a future is far above it.
+            apart = words[:, None] - futures[None, :]
+            distance = np.minimum(apart, -apart).min(axis=0, initial=_NEAR)
+            if (nearest := int(distance.argmin())) or distance[0] < _NEAR:
+                return nearest
+        return 0 if call.at - self._began > _KNOWN_AFTER else None
 
 
 def _take_back(waiting: Iterable[PermitWait]) -> bool:

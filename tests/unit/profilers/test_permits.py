@@ -29,12 +29,15 @@ class FairSemaphore:
     woken: list[int] = field(default_factory=list)
     having: list[int] = field(default_factory=list)
     at: float = 1.0
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
 
-    def see(self, function: str, first: int, second: int = 0) -> None:
+    def see(self, function: str, first: int, second: int = 0, state: int = 0) -> None:
         self.at += A_CALL
         thread = random.Random(first).randrange(WORKERS)
         registers = Registers(0x1000, 0x7000, {})
-        self.calls.append(SeenCall(function, self.at, thread, (first, second), registers, b""))
+        # What is on the stack leads to the state of the task that runs.
+        raw = b"".join(word.to_bytes(8, "little") for word in (0x7FFF00000000, state))
+        self.calls.append(SeenCall(function, self.at, thread, (first, second), registers, raw))
 
     def ask(self, future: int) -> None:
         """A task's first poll: it has a permit now, or stands in line."""
@@ -59,8 +62,8 @@ class FairSemaphore:
         self.see("dropped", future)
 
     def give_back(self) -> None:
-        self.having.pop(0)
-        self.see("released", SEMAPHORE, 1)
+        future = self.having.pop(self.chance.randrange(len(self.having)))
+        self.see("released", SEMAPHORE, 1, state=future - 0x40)
         if self.queue:
             self.woken.append(self.queue.popleft())
         else:
@@ -76,7 +79,7 @@ def lived(semaphore: FairSemaphore, chance: random.Random, steps: int, *, patien
     """So many things happen, in any order that can be."""
     for _ in range(steps):
         semaphore.at += chance.expovariate(1000)
-        ways = [lambda: semaphore.ask(0x9000 + 0x100 * chance.randrange(1 << 20))]
+        ways = [lambda: semaphore.ask(0x9000 + 0x200 * chance.randrange(1 << 20))]
         if semaphore.woken:
             ways.append(lambda: semaphore.go_on(chance.choice(semaphore.woken)))
         if semaphore.having:
@@ -111,11 +114,12 @@ def test_who_waits_and_who_has_one_is_known_at_every_moment(
         assert having == semaphore.having
 
 
+@pytest.mark.parametrize("permits", [1, 3])
 @pytest.mark.parametrize("seed", range(20))
 def test_who_began_to_wait_before_anybody_looked_leaves_no_mark_once_it_is_through(
-    seed: int,
+    permits: int, seed: int
 ) -> None:
-    semaphore, chance, queue = FairSemaphore(1), random.Random(seed), PermitQueue()
+    semaphore, chance, queue = FairSemaphore(permits), random.Random(seed), PermitQueue()
     lived(semaphore, chance, 40, patient=True)
     before = {*semaphore.queue, *semaphore.woken, *semaphore.having}
     semaphore.calls.clear()
