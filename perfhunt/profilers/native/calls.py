@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes
@@ -31,8 +30,9 @@ from perfhunt.profilers.native.one_sample import (
     STACK,
 )
 from perfhunt.profilers.native.unwind import Registers
+from perfhunt.target.proc.files import number
 
-_UPROBES = Path("/sys/bus/event_source/devices/uprobe/type")
+_UPROBES = "/sys/bus/event_source/devices/uprobe/type"
 _THREAD, _TIME = 1 << 1, 1 << 2  # PERF_SAMPLE_TID, PERF_SAMPLE_TIME
 _DISABLED, _BY_CLOCK = 1, 1 << 25  # flags of perf_event_attr
 _ENABLE, _INTO = 0x2400, 0x2405  # PERF_EVENT_IOC_ENABLE, _SET_OUTPUT
@@ -147,8 +147,8 @@ class WatchedCalls:
             *(ctypes.addressof(self._path), function.offset, 0, _MASK, copied),
             *(time.CLOCK_MONOTONIC, 0, 0, 0, 0),
         )
-        number = CALLS[platform.machine()]
-        return int(self._libc.syscall(number, attributes, tid, -1, -1, CLOSE_ON_EXEC))
+        call = CALLS[platform.machine()]
+        return int(self._libc.syscall(call, attributes, tid, -1, -1, CLOSE_ON_EXEC))
 
     def _read(self, ring: mmap.mmap) -> Iterator[SeenCall]:
         (written,) = struct.unpack_from("<Q", ring, _HEAD)
@@ -185,10 +185,9 @@ def _kind() -> int:
     """The kernel's number of this kind of event. Raises AttachFailed where it has none."""
     if platform.machine() not in CALLS:
         raise AttachFailed(f"Calls are not watched on {platform.machine()}")
-    try:
-        return int(_UPROBES.read_text())
-    except (OSError, ValueError) as error:
-        raise AttachFailed("This kernel has no uprobes") from error
+    if (kind := number(_UPROBES)) is None:
+        raise AttachFailed("This kernel has no uprobes")
+    return kind
 
 
 def _part(ring: mmap.mmap, at: int, size: Bytes) -> bytes:
