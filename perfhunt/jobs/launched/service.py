@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetDied, TargetNotFound, UsageError
@@ -25,6 +24,7 @@ from perfhunt.target import launch as launching
 from perfhunt.target.address import local_url, locate
 from perfhunt.target.find import find_target, is_aimed_at
 from perfhunt.target.launch import GRACE, SILENT, Launched, ServiceCommand
+from perfhunt.target.leash import scratch
 from perfhunt.target.resources.monitor import ResourceMonitor
 from perfhunt.target.selection import selected
 from perfhunt.target.watcher import Watcher
@@ -258,9 +258,9 @@ def launched(
     to be `loaded`. Raises UsageError, Stopped.
     """
     place = place_of(words, url)
-    with TemporaryDirectory(prefix="perfhunt-launched-") as directory:
+    with scratch("perfhunt-launched-") as directory:
         command = ServiceCommand(name=words[0], words=words, directory=Path.cwd())
-        service = LaunchedService(command, place, Path(directory) / _LOG)
+        service = LaunchedService(command, place, directory / _LOG)
         try:
             service.ready(stop, loaded=loaded)
             yield service
