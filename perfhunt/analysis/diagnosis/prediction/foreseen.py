@@ -9,7 +9,10 @@ from dataclasses import replace
 from math import floor
 
 from perfhunt.analysis.blame.reading import EvidenceReading
-from perfhunt.analysis.diagnosis.prediction.cpu_stations import generator_cost
+from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
+    generator_cost,
+    processes_bound_by_gil,
+)
 from perfhunt.analysis.diagnosis.prediction.curve import NOT_HELD, HeldBack, held_back
 from perfhunt.analysis.diagnosis.prediction.relief import Relief
 from perfhunt.analysis.diagnosis.prediction.station import StationKind
@@ -66,7 +69,11 @@ def with_more_cores(
         sentence = f"{more} it may hold no more: {basis.model.binding.name} is what fills first."
     else:
         beside = generator_cost(trials, cores) if cores == host else 0.0
-        left, cap = with_units(basis, cores, beside)
+        serial = processes_bound_by_gil(reading)
+        name, units = f"the CPU ({cores:g} core{'' if cores == 1 else 's'})", cores
+        if serial and serial <= cores:
+            name, units = f"one core for each of its processes (the GIL, {serial})", float(serial)
+        left, cap = with_units(basis, name, units, beside)
         low, high = (format_rate(rate) for rate in (left.low, left.high))
         sentence = f"{more} it would hold about {format_rate(left.value)} ({low} to {high}); {cap}."
     return replace(bottleneck, evidence=(*bottleneck.evidence, sentence))

@@ -171,13 +171,12 @@ def predict(gone: Collection[FunctionKey], basis: Basis, relief: Relief = NO_REL
     )
 
 
-def with_units(basis: Basis, units: float, beside: Seconds) -> tuple[Interval, str]:
+def with_units(basis: Basis, name: str, units: float, beside: Seconds) -> tuple[Interval, str]:
     """The knee with so many units of what binds now, of which a request takes `beside` seconds for
     something else; and what would be the limit then, as the rest of a sentence.
     """
     model, knee = basis.model, basis.knee
     now = model.binding
-    name = f"the CPU ({units:g} core{'' if units == 1 else 's'})"
     more = replace(now, name=name, units=units, waits=Estimated(now.waits.value + beside))
     as_seen = model.capacity / now.bound.value
     others = [s for s in model.stations if s is not now]

@@ -6,9 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.answer.limit_doubts import about_limits
+from perfhunt.analysis.diagnosis.prediction.foreseen import with_more_cores
+from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.finding import Bottleneck, BottleneckClass, CautionCode
-from perfhunt.model.trial import Resources
+from perfhunt.model.knee import Capacity, Knee, KneeLabel
+from perfhunt.model.trial import Interference, Resources
+from tests.unit.scenes import profile, used
 from tests.unit.trials import HELD
 
 MIB = 1 << 20
@@ -58,3 +65,37 @@ def test_a_quota_that_stops_a_service_otherwise_stopped_is_told() -> None:
     stopped = replace(USED, throttled=0.2)
     assert "quota of 0.5 cores stopped the service in up to 20 %" in told(stopped)["throttled"]
     assert told(stopped, BottleneckClass.CPU_QUOTA) == {}
+
+
+def with_more(cpu: float, quota: float, host: float, runtime: str = "cpython") -> str:
+    """What is said of more cores, of a knee at 90/s and a capacity of 100/s."""
+    knee = Knee(90.0, 85.0, 95.0, 0.95, "latency.p99", 0.2, 8.0, KneeLabel.SHARP)
+    climb = SearchResult(knee, (knee,), Capacity(100.0, 97.0, 103.0, 200.0), (), ())
+    evidence = Evidence(
+        Span(90.0, profile=profile(score=900), resources=used(cpu)),
+        runtime=runtime,
+        cpu_limit=quota,
+    )
+    reading = read_evidence(evidence)
+    trials = [replace(HELD, interference=Interference(seconds=5.0, cores=host))]
+    stopped = Bottleneck(BottleneckClass.CPU_QUOTA, 0.9, ("The quota.",))
+    told = with_more_cores(stopped, reading, suspects_of(reading), climb, trials)
+    return told.evidence[-1]
+
+
+def test_twice_the_quota_holds_twice_the_capacity_less_the_same_room() -> None:
+    # 5 ms each on half a core are 100/s, on a whole one 200/s; the room of 10/s below stays.
+    assert with_more(cpu=0.45, quota=0.5, host=4.0).startswith(
+        "With 1 core instead of 0.5 it would hold about 190/s ("
+    )
+
+
+def test_more_cores_than_one_gil_each_bring_nothing_that_is_promised() -> None:
+    # One process: 10 ms each of its only core are 100/s, whatever the quota beyond.
+    said = with_more(cpu=0.9, quota=1.0, host=4.0)
+    assert "it would hold about 90/s" in said and "(the GIL, 1) would be the limit" in said
+    assert "it would hold about 190/s" in with_more(cpu=0.9, quota=1.0, host=4.0, runtime="go")
+
+
+def test_a_host_without_another_core_is_promised_none() -> None:
+    assert with_more(cpu=0.9, quota=1.0, host=1.0) == "The quota."
