@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perfhunt.target.proc import cgroup
 from perfhunt.target.resources.counters import Counters, read_counters
+from tests.live.running import question, run_json, service
 
-pytestmark = [pytest.mark.live, pytest.mark.beside]
+pytestmark = pytest.mark.live
 
-MIB = 1 << 20
 # Answers each line with what came of it: a fork that is refused, a child that takes 96 MiB.
 SERVICE = """
 import os, sys
@@ -36,9 +38,9 @@ for line in sys.stdin:
 
 
 @contextlib.contextmanager
-def limited(controller: str, limits: dict[int, tuple[str, int]]) -> Iterator[subprocess.Popen[str]]:
-    """The service in a group of its own below ours, with the limit that this version of
-    control groups has; skips where none may be made.
+def group(controller: str, limits: dict[int, tuple[str, str]]) -> Iterator[Path]:
+    """A control group of its own below ours, with the limit by the version of control groups; skips
+    where none may be made. Who is put in it must have ended with the block.
     """
     ours = cgroup.find(os.getpid(), controller)
     if ours is None:
@@ -46,46 +48,71 @@ def limited(controller: str, limits: dict[int, tuple[str, int]]) -> Iterator[sub
     at, (file, value) = ours.directory / f"perfhunt-test-{os.getpid()}", limits[ours.version]
     try:
         at.mkdir()
+        (at / file).write_text(value)
     except OSError as error:
-        pytest.skip(f"no control group for {controller} may be made: {error}")
+        with contextlib.suppress(OSError):
+            at.rmdir()
+        pytest.skip(f"no limit of {controller} may be set: {error}")
     try:
-        try:
-            (at / file).write_text(str(value))
-        except OSError as error:
-            pytest.skip(f"no limit of {controller} may be set: {error}")
-        with subprocess.Popen(
-            [sys.executable, "-c", SERVICE], stdin=-1, stdout=-1, text=True
-        ) as service:
-            assert service.stdout is not None
-            assert service.stdout.readline() == "ready\n"
-            (at / "cgroup.procs").write_text(str(service.pid))
-            yield service
-            service.kill()
+        yield at
     finally:
         at.rmdir()
 
 
-def grown(service: subprocess.Popen[str], order: str) -> tuple[int, Counters]:
+def join(at: Path, pid: int) -> None:
+    (at / "cgroup.procs").write_text(str(pid))
+
+
+@contextlib.contextmanager
+def limited(controller: str, limits: dict[int, tuple[str, str]]) -> Iterator[subprocess.Popen[str]]:
+    with (
+        group(controller, limits) as at,
+        subprocess.Popen([sys.executable, "-c", SERVICE], stdin=-1, stdout=-1, text=True) as made,
+    ):
+        assert made.stdout is not None and made.stdin is not None
+        assert made.stdout.readline() == "ready\n"
+        join(at, made.pid)
+        yield made
+        made.stdin.close()
+
+
+def grown(made: subprocess.Popen[str], order: str) -> tuple[int, Counters]:
     """What the service says came of an order, and what the kernel counted meanwhile."""
-    assert service.stdin is not None and service.stdout is not None
-    before = read_counters(service.pid)
-    service.stdin.write(f"{order}\n")
-    service.stdin.flush()
-    came = int(service.stdout.readline())
-    return came, read_counters(service.pid).since(before)
+    assert made.stdin is not None and made.stdout is not None
+    before = read_counters(made.pid)
+    made.stdin.write(f"{order}\n")
+    made.stdin.flush()
+    came = int(made.stdout.readline())
+    return came, read_counters(made.pid).since(before)
 
 
+@pytest.mark.beside
 def test_a_process_that_the_limit_of_tasks_forbids_is_counted() -> None:
-    with limited("pids", {1: ("pids.max", 1), 2: ("pids.max", 1)}) as service:
-        came, counted = grown(service, "fork")
+    with limited("pids", {1: ("pids.max", "1"), 2: ("pids.max", "1")}) as made:
+        came, counted = grown(made, "fork")
     assert came == errno.EAGAIN and counted.tasks_refused == 1
 
 
+@pytest.mark.beside
 def test_memory_that_is_used_up_is_counted_with_who_was_killed_for_it() -> None:
-    of_64 = {1: ("memory.limit_in_bytes", 64 * MIB), 2: ("memory.max", 64 * MIB)}
-    with limited("memory", of_64) as service:
-        calm, none = grown(service, "fork")
-        came, counted = grown(service, "take")
+    of_64 = {1: ("memory.limit_in_bytes", "64M"), 2: ("memory.max", "64M")}
+    with limited("memory", of_64) as made:
+        calm, none = grown(made, "fork")
+        came, counted = grown(made, "take")
     assert calm == 0 and none.oom_kills == 0
     assert came == signal.SIGKILL and counted.oom_kills == 1
     assert counted.memory_hits is not None and counted.memory_hits > 0
+
+
+@pytest.mark.long
+def test_a_quota_is_what_stops_a_service_and_more_of_it_is_foreseen(tmp_path: Path) -> None:
+    quarter = {1: ("cpu.cfs_quota_us", "25000"), 2: ("cpu.max", "25000 100000")}
+    with group("cpu", quarter) as at, service("grinding") as (made, port):
+        join(at, made.pid)
+        ramp = 'start = "2/s"\nbudget = "45s"\nbaseline = "5s"\nhold = "8s"'
+        question(tmp_path, port, ramp=ramp, slo='latency = { p90 = "<= 500ms" }')
+        words = ("investigate", "--pid", str(made.pid), "--allow-busy")
+        subprocess.run([sys.executable, "-m", "perfhunt", *words], cwd=tmp_path, check=True)
+    run: dict[str, Any] = run_json(tmp_path)
+    assert run["bottleneck"]["category"] == "cpu-quota"
+    assert run["bottleneck"]["evidence"][-1].startswith("With 1 core instead of 0.25 it would hold")
