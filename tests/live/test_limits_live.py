@@ -114,5 +114,5 @@ def test_a_quota_is_what_stops_a_service_and_more_of_it_is_foreseen(tmp_path: Pa
         words = ("investigate", "--pid", str(made.pid), "--allow-busy")
         subprocess.run([sys.executable, "-m", "perfhunt", *words], cwd=tmp_path, check=True)
     run: dict[str, Any] = run_json(tmp_path)
-    assert run["bottleneck"]["category"] == "cpu-quota"
+    assert run["bottleneck"]["class"] == "cpu-quota"
     assert run["bottleneck"]["evidence"][-1].startswith("With 1 core instead of 0.25 it would hold")

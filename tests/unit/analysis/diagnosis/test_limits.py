@@ -45,9 +45,11 @@ def test_a_service_far_from_its_limits_is_told_of_none() -> None:
     assert told(replace(USED, memory_hits=40)) == {}
 
 
-@pytest.mark.parametrize("used", [{"memory_share": 0.95}, {"rss_peak": int(0.95 * 64 * MIB)}])
-def test_memory_near_its_limit_is_told_with_how_often_it_was_met(used: dict[str, float]) -> None:
-    sentence = told(replace(USED, memory_hits=7, **used))[CautionCode.MEMORY_LIMIT]
+@pytest.mark.parametrize(
+    "near", [replace(USED, memory_share=0.95), replace(USED, rss_peak=int(0.95 * 64 * MIB))]
+)
+def test_memory_near_its_limit_is_told_with_how_often_it_was_met(near: Resources) -> None:
+    sentence = told(replace(near, memory_hits=7))[CautionCode.MEMORY_LIMIT]
     assert "up to 95 % of its 64 MiB (cgroup v2 memory limit), and was at that limit 7" in sentence
 
 
