@@ -7,9 +7,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import AttachFailed
@@ -26,6 +24,7 @@ from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.environment import package_version
 from perfhunt.target.host.standing import standing
+from perfhunt.target.leash import scratch
 
 _TRIED_FOR, _TRIED_HZ = 1, 50  # seconds and samples per second: enough to see that there are some
 _CONNECTS: Seconds = 2.0
@@ -96,9 +95,9 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
     pid = target.workers[0]
     # An idle target has no stack on the CPU to show.
     mode = ProfileMode.WALL if ProfileMode.WALL in profiler.modes else profiler.modes[0]
-    with tempfile.TemporaryDirectory(prefix="perfhunt-doctor-") as scratch:
+    with scratch("perfhunt-doctor-") as place:
         try:
-            capture = profiler.attach([pid], _TRIED_FOR, _TRIED_HZ, mode, Path(scratch))
+            capture = profiler.attach([pid], _TRIED_FOR, _TRIED_HZ, mode, place)
             try:
                 profile = capture.wait()
             finally:
