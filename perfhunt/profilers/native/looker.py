@@ -90,6 +90,8 @@ class NativeLooker:
                 f"what tasks of {self._loop} wait for, which are on no thread's stack"
                 + (_CONSOLE if self._loop == "tokio" else "")
             )
+        if unread := self._image.files.unread:
+            missing.append(f"the names of functions ({unread})")
         if refused := self._image.files.refused:
             missing.append(f"calls that were inlined ({refused})")
         return "; ".join(missing)
