@@ -14,7 +14,7 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.binary.answerer import Answerer
 
 _MOST_CPU: Seconds = 1  # of one process: a hundred thousand names of common length
-_MOST_MEMORY: Bytes = 256 << 20
+_MOST_MEMORY: Bytes = 64 << 20  # of its own data: Python has 10 MiB, a name a few
 _MOST_LIVES = 4  # of processes: each symbol that ends one costs it
 _ANSWER: Seconds = 10.0  # for one name: the first waits until the process has begun
 _LONGEST: Bytes = 64 << 10  # of a name; those of generic code have some kilobytes
@@ -44,7 +44,7 @@ class Demangler:
         self._lock, self._lives = threading.Lock(), _MOST_LIVES
         self._program = Answerer(
             [sys.executable or "python3", "-I", "-S", "-c", _PROGRAM, str(_LONGEST)],
-            {resource.RLIMIT_CPU: int(_MOST_CPU), resource.RLIMIT_AS: _MOST_MEMORY},
+            {resource.RLIMIT_CPU: int(_MOST_CPU), resource.RLIMIT_DATA: _MOST_MEMORY},
         )
         atexit.register(self.close)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gzip
 
-from tests.property.hostile.programs import DOUBLING, program
+from tests.property.hostile.programs import program
 
 _CALL = b'"callFrame":{"functionName":"f","url":"","lineNumber":1}'
 
@@ -47,7 +47,6 @@ CRASHES: tuple[tuple[str, bytes], ...] = (
     ("perf script", b"a" + b" " * 200_000 + b"b\n"),
     ("hyperfine", b'{"results":[{"command":"a","times":[0.1],"memory_usage_byte":[1e999]}]}'),
     ("owner.json", b'{"pid":1e999,"pid_started":1,"started":"","phase":""}'),
-    ("compiled name", DOUBLING.encode()),
     ("compiled name", b"_Z1f" + b"P" * 4000 + b"i"),  # pointers to pointers
     ("run.json", b"[" * 100_000),
     ("trials.jsonl", b"[" * 100_000 + b"\n{}\n"),

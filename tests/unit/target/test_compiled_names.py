@@ -86,12 +86,11 @@ def test_a_symbol_that_leads_nowhere_is_no_name_and_ends(hostile: str) -> None:
 def test_a_symbol_that_stands_for_a_name_of_gigabytes_keeps_no_other_from_its_name() -> None:
     demangler = Demangler()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    for _ in range(2):
-        assert demangler.name(DOUBLING) == ""
-        assert demangler.name("_ZN4shop5priceEi") == "shop::price(int)"
+    assert demangler.name(DOUBLING) == ""
+    assert demangler.name("_ZN4shop5priceEi") == "shop::price(int)"
     demangler.close()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5.0
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3.0
 
 
 def test_newer_symbols_agree_with_binutils() -> None:
