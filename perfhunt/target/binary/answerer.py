@@ -15,7 +15,7 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import reader_until
 from perfhunt.target.proc.process import cpu_used, stat
 
-_Answer = TypeVar("_Answer")
+_Whole = TypeVar("_Whole")
 
 
 class Answerer:
@@ -41,10 +41,10 @@ class Answerer:
     def asked(
         self,
         question: bytes,
-        whole: Callable[[bytes], _Answer | None],
+        whole: Callable[[bytes], _Whole | None],
         most: Bytes,
         within: Seconds,
-    ) -> _Answer:
+    ) -> _Whole:
         """What it answers: what `whole` makes of its output, None for one that is not whole yet.
         Raises OSError, ValueError; it has to be closed then.
         """

@@ -74,7 +74,7 @@ class Elf:
             try:
                 self._read_header(file)
             except (struct.error, OverflowError) as error:
-                raise ValueError(f"{path} is cut short") from error
+                raise ValueError("it is cut short") from error
             self._parts = {
                 name: file.at(self.sections[name].offset, self.sections[name].size)
                 for name in _PARTS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.profilers.native.image import CodeFiles
 from perfhunt.target.binary.elf import Elf
 from perfhunt.target.proc import files
 from perfhunt.target.proc.files import FileBytes
@@ -43,6 +44,15 @@ def test_a_library_that_was_cut_short_is_refused(size: int, tmp_path: Path) -> N
     path.write_bytes(program()[:size])
     with pytest.raises(ValueError, match=r"cut short|not an ELF file"):
         Elf(str(path))
+
+
+def test_whose_functions_have_no_names_is_told_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "library.so"
+    path.write_bytes(program()[:100])
+    ours = CodeFiles(os.getpid())
+    assert ours.of(str(path)) is None
+    assert ours.of("/memfd:made (deleted)") is None  # code of no file, which has no names
+    assert ours.unread == f"{path}: it is cut short"
 
 
 @pytest.mark.parametrize("place", range(-12, 13, 3))
