@@ -69,6 +69,7 @@ class CodeFiles:
 
     def __init__(self, pid: int) -> None:
         self._pid, self._files = pid, dict[str, CodeFile | None]()
+        self._unread: list[str] = []
         self._program = link(pid, "exe").removesuffix(_DELETED)
 
     def of(self, file: str) -> CodeFile | None:
@@ -87,6 +88,11 @@ class CodeFiles:
         """Why inlined calls are not told, as a clause; "" where they are, or nobody knows them."""
         return "; ".join(dict.fromkeys(calls.refused for calls in self._asked() if calls.refused))
 
+    @property
+    def unread(self) -> str:
+        """Which files' functions have no names, and why, as a clause; "" for none."""
+        return "; ".join(self._unread)
+
     def close(self) -> None:
         """End what was asked. Idempotent."""
         for calls in self._asked():
@@ -102,7 +108,9 @@ class CodeFiles:
         path = f"/proc/{self._pid}/exe" if is_program else f"{root}{file}"
         try:
             elf = Elf(path, root, file)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            # What is gone from the disk may have had no name at all, as code made at run time.
+            self._unread += [f"{file}: {error}"] if not isinstance(error, FileNotFoundError) else []
             return None
         if elf.machine != X86_64:
             return None

@@ -87,6 +87,8 @@ class NativeLooker:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
         if self._loop and not self._tells:
             missing.append(self._unseen_tasks())
+        if unread := self._image.files.unread:
+            missing.append(f"the names of functions ({unread})")
         if refused := self._image.files.refused:
             missing.append(f"calls that were inlined ({refused})")
         return "; ".join(missing)

@@ -67,7 +67,7 @@ LOCK = LockThresholds()
 
 
 def lock(features: Features) -> ClassScore:
-    """Threads wait for a lock, in memory or in a file, that one of them holds."""
+    """Threads or tasks wait for a lock, in memory or in a file, that one of them holds."""
     share = features.share_anywhere(ThreadState.LOCK)
     value, by_polling = outside_cpu(features, ramp(share, LOCK.added)), polled(features)
     if by_polling > value:
@@ -81,7 +81,7 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average,"
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average,"
         f" held up by {_holders(c) or 'a holder that was not seen'}."
         for c in locks[:_NAMED]
     ]
@@ -143,7 +143,7 @@ def pool(features: Features) -> ClassScore:
     share = features.share_anywhere(Cause.POOL) + awaited
     pools = [c for c in features.contentions if c.is_pool]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average while {c.concurrent:.1f} held"
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average while {c.concurrent:.1f} held"
         f" what they wait for ({_holders(c) or 'not seen'})."
         for c in pools[:_NAMED]
     ]
@@ -242,7 +242,7 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
     waiting, helpers = f"{contention.waiting:.1f}", features.helpers
     if contention.holders:
         sentence = (
-            f"{waiting} threads waited in {contention.waiter[0]}"
+            f"{waiting} {contention.kind} waited in {contention.waiter[0]}"
             f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
         )
     else:
