@@ -72,12 +72,14 @@ def frames_of(places: Iterable[SiteFrame]) -> Stack:
 
 @dataclass(frozen=True, slots=True)
 class AwaitSite:
-    """A place that awaits: its stack, from where code of the application begins, else that of a
-    library; empty where the runtime awaits by itself. `positions` are those of its frames.
+    """A place that awaits: its stack, from where code of the application begins (`is_app`), else
+    that of a library; empty where the runtime awaits by itself. `positions` are those of its
+    frames.
     """
 
     stack: Stack
     positions: tuple[_Position, ...]
+    is_app: bool = False
 
     @property
     def way(self) -> _Way:
@@ -93,7 +95,8 @@ def await_at(places: Sequence[SiteFrame]) -> AwaitSite:
     for wanted in (Origin.APP, Origin.LIBRARY):
         if wanted in origins:
             begin = origins.index(wanted)
-            return AwaitSite(stack[begin:], tuple((line, at) for *_, line, at, _ in places[begin:]))
+            positions = tuple((line, at) for *_, line, at, _ in places[begin:])
+            return AwaitSite(stack[begin:], positions, wanted is Origin.APP)
     return AwaitSite((), ())
 
 

@@ -27,8 +27,9 @@
   const connections = new Map(); // by their handles: to other ends that this process wrote to
 
   const weightOfNext = () => (roots++ % every ? 0 : every);
-  const newRoot = () =>
-    ({ weight: weightOfNext(), holds: new Set(), request: false, connection: null, done: 0, sent: null, sentAt: 0 });
+  const newRoot = () => ({
+    weight: weightOfNext(), n: roots, holds: new Set(), request: false, connection: null, done: 0, sent: null, sentAt: 0,
+  });
 
   function rootAwaiting(here, resource) {
     let root = here[ROOT];
@@ -313,12 +314,15 @@
         continue;
       }
       if (site.left > site.came) continue; // No answer ever waited for it.
+      // What goes on after another wait (`a.then(b).catch(c)`) is only the way to that.
+      const inner = pending.get(wait.awaits);
+      if (inner !== undefined && inner.weight && inner.root === wait.root) continue;
       if (!site.told) { site.told = true; sites.push([site.n, site.frames]); }
       const lock = lockOf(site);
       // Nothing was written for it, and it does not share what another awaits: it may be in a queue.
       const mine = wait.on?.network || wait.root?.sentAt >= id;
       const unsent = !mine && !wait.shared && SHARES * site.together <= site.came;
-      waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent]);
+      waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent, wait.root?.n ?? 0]);
       kinds[site.n] = kinds[site.n] ?? [{ ...site.ended }, lock.n];
       if (site.came) continue;
       const on = wait.on?.what ?? (mine ? wait.root.sent : null);
