@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from perfhunt.analysis.blame.frames import Code, Origin
+from perfhunt.analysis.blame.frames import NODE_LOOP, Code, Origin
 from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -27,7 +27,7 @@ _Way: TypeAlias = tuple[tuple[str, str], ...]  # (function, file), root first
 
 # Below what the stacks of what awaits begin, and that of the loop's own thread: all of one kind.
 AWAITING = Frame("(awaiting)", "node:promises", kind=FrameKind.JS)
-EVENT_LOOP = Frame("(event loop)", "node:event_loop", kind=FrameKind.JS)
+EVENT_LOOP = Frame("(event loop)", NODE_LOOP, kind=FrameKind.JS)
 _ANONYMOUS = "(anonymous)"  # as readers of V8's profiles call a function without a name
 _CODE = Code()
 

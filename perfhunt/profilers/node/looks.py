@@ -54,7 +54,8 @@ _LINE = 256  # bytes of /proc/PID/task/TID/syscall
 
 class _ToldAwait(msgspec.Struct, array_like=True):
     """An await: whether what it waited for is there, the locks of its request, how many it stands
-    for, whether nothing was sent for it that another end would answer, which request (0: none).
+    for, whether nothing was sent for it that another end would answer, which request (0: none),
+    whether that waits for the same further in.
     """
 
     site: int
@@ -63,6 +64,7 @@ class _ToldAwait(msgspec.Struct, array_like=True):
     weight: int
     unsent: bool
     request: int = 0
+    outside: bool = False
 
 
 class _Look(msgspec.Struct):
@@ -183,7 +185,8 @@ class NodeLooker:
             if self._awaits[site].stack and not self._passages.is_one(self._awaits[site])
         }
         # One that stands for several is as many waits; what it was given, it has once.
-        inner = [(each, n == 0) for each in waits if each.site in ends for n in range(each.weight)]
+        told_once = (each for each in waits if each.site in ends and not each.outside)
+        inner = [(each, n == 0) for each in told_once for n in range(each.weight)]
         awaits = [Awaited(_ready(each) or ends[each.site], each.unsent) for each, _ in inner]
         queues = with_queues(awaits, told.links)
         for (each, first), (wait, has) in zip(inner, queues, strict=True):

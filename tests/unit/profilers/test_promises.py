@@ -190,10 +190,10 @@ def test_a_framework_that_awaits_its_handler_is_no_second_wait_of_the_request(
     layer = ("handleRequest", "/srv/node_modules/router/lib/layer.js", 173, 9, 160)
     told = look(
         sites=[[0, [layer]], [1, [layer, HANDLER]]],
-        # Two requests await in their handlers; of the third only the library's own wait is there.
-        waits=[
-            [site, False, [], 1, False, n] for n, site in ((1, 0), (1, 1), (2, 1), (2, 0), (3, 0))
-        ],
+        # Two requests await in their handlers, the second in two ways; of the third only the
+        # library's own wait is there.
+        waits=[[1, False, [], 1, False, 2, True]]
+        + [[site, False, [], 1, False, n] for n, site in ((1, 0), (1, 1), (2, 1), (2, 0), (3, 0))],
         kinds={"0": [{"Timeout": 3}, 0], "1": [{"Timeout": 3}, 1]},
     )
     looker, _ = answering([told])

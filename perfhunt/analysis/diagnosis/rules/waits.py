@@ -247,7 +247,7 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
         )
     else:
         sentence = f"{waiting} requests waited in {contention.waiter[0]} for a helper thread."
-        if helpers is not None:
+        if helpers is not None and helpers.threads:
             sentence += f" {helpers.busy:.1f} of {features.helpers_name} were at work."
     value = outside_cpu(features, ramp(share, WORKERS.handed_over))
     return ClassScore(BottleneckClass.WORKERS, value, (sentence,))

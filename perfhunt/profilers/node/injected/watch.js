@@ -60,10 +60,11 @@
       if (root === undefined && !weight) return;
       const wait = {
         at: weight ? captured() : null, weight, root, awaits: trigger, site: null, ready: false, left: false,
-        on: weight ? startedFor(trigger) : null, shared: false,
+        on: weight ? startedFor(trigger) : null, shared: false, also: null,
       };
       const other = awaited.get(trigger);
-      if (other !== undefined && other.root !== root) wait.shared = other.shared = true;
+      if (other?.root === root) wait.also = other;
+      else if (other !== undefined) wait.shared = other.shared = true;
       pending.set(id, wait);
       awaited.set(trigger, wait);
     } catch {}
@@ -142,7 +143,7 @@
     try {
       const wait = awaited.get(id);
       if (wait === undefined || wait.ready) return;
-      wait.ready = true;
+      for (let each = wait; each; each = each.also) each.ready = true;
       const here = executionAsyncResource(), by = here[ROOT];
       const others = by && wait.root && by !== wait.root && !by.connection
         && ((by.request && wait.root.request) || here instanceof Promise);
@@ -211,9 +212,25 @@
     wait.site.by = wait.root;
   }
 
-  function came({ site }, by) {
-    site.came++;
-    site.ended[by] = (site.ended[by] ?? 0) + 1;
+  function came(wait, by) {
+    for (let each = wait; each; each = each.also) {
+      if (!each.site) continue;
+      each.site.came++;
+      each.site.ended[by] = (each.site.ended[by] ?? 0) + 1;
+    }
+  }
+
+  // Whether the request waits for the same further in: what goes on after another wait (`a.then(b).catch(c)`) is the way to
+  // that, and of several that await one promise the deepest call tells the most.
+  function isOutside(wait) {
+    const inner = pending.get(wait.awaits);
+    if (inner !== undefined && inner.weight && inner.root === wait.root) return true;
+    let deepest = wait;
+    for (let each = awaited.get(wait.awaits); each; each = each.also) {
+      if (each.root !== wait.root || !each.weight) return false;
+      if (siteOf(each).frames.length > siteOf(deepest).frames.length) deepest = each;
+    }
+    return deepest !== wait;
   }
 
   function siteOf(wait) {
@@ -314,15 +331,12 @@
         continue;
       }
       if (site.left > site.came) continue; // No answer ever waited for it.
-      // What goes on after another wait (`a.then(b).catch(c)`) is only the way to that.
-      const inner = pending.get(wait.awaits);
-      if (inner !== undefined && inner.weight && inner.root === wait.root) continue;
       if (!site.told) { site.told = true; sites.push([site.n, site.frames]); }
       const lock = lockOf(site);
       // Nothing was written for it, and it does not share what another awaits: it may be in a queue.
       const mine = wait.on?.network || wait.root?.sentAt >= id;
       const unsent = !mine && !wait.shared && SHARES * site.together <= site.came;
-      waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent, wait.root?.n ?? 0]);
+      waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent, wait.root?.n ?? 0, isOutside(wait)]);
       kinds[site.n] = kinds[site.n] ?? [{ ...site.ended }, lock.n];
       if (site.came) continue;
       const on = wait.on?.what ?? (mine ? wait.root.sent : null);
