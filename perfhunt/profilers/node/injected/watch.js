@@ -157,7 +157,7 @@
   // but what it was given.
   function handOver(wait, by) {
     if (!wait.weight && by.holds.size !== 1) return;
-    const lock = wait.weight ? lockOf(siteOf(wait)) : lockOf([...by.holds][0]);
+    const lock = lockOf(wait.weight ? siteOf(innermost(wait)) : [...by.holds][0]);
     if (wait.weight) came(wait, "lock");
     if (by.weight || by.holds.size) {
       lock.wakes++;
@@ -220,17 +220,21 @@
     }
   }
 
-  // Whether the request waits for the same further in: what goes on after another wait (`a.then(b).catch(c)`) is the way to
-  // that, and of several that await one promise the deepest call tells the most.
-  function isOutside(wait) {
-    const inner = pending.get(wait.awaits);
-    if (inner !== undefined && inner.weight && inner.root === wait.root) return true;
+  // Of the waits of one request for one promise, the one of the deepest call: it tells the most.
+  function innermost(wait) {
     let deepest = wait;
-    for (let each = awaited.get(wait.awaits); each; each = each.also) {
-      if (each.root !== wait.root || !each.weight) return false;
-      if (siteOf(each).frames.length > siteOf(deepest).frames.length) deepest = each;
+    for (let each = wait.also; each; each = each.also) {
+      if (each.weight && siteOf(each).frames.length > siteOf(deepest).frames.length) deepest = each;
     }
-    return deepest !== wait;
+    return deepest;
+  }
+
+  // Whether its request waits for the same further in: what goes on after another wait (`a.then(b).catch(c)`) is only the
+  // way to that.
+  function isOutside(wait) {
+    const inner = pending.get(wait.awaits), last = awaited.get(wait.awaits);
+    if (inner !== undefined && inner.weight && inner.root === wait.root) return true;
+    return last !== undefined && last.weight > 0 && last.root === wait.root && innermost(last) !== wait;
   }
 
   function siteOf(wait) {
