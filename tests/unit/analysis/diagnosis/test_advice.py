@@ -91,7 +91,7 @@ def test_more_threads_of_a_pool_are_advised_only_where_a_core_is_left_for_them(
     ],
 )
 def test_threads_beside_a_loop_are_known_by_how_they_rest(
-    rests: Mapping[ThreadState, float], name: str
+    rests: Mapping[str, float], name: str
 ) -> None:
     main = ThreadTime(4, 4, "node", {ThreadState.POLL: 1.0})
     helpers = (ThreadTime(4, tid, "node", {ThreadState.ON_CPU: 0.9, **rests}) for tid in (5, 6))
