@@ -266,8 +266,10 @@ def _mostly(found: Iterable[bool]) -> bool:
 
 
 def _wait_for_threads(waiters: Sequence[Snapshot]) -> bool:
-    """Whether they are tasks known to wait for threads of a pool."""
-    return all(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
+    """Whether they are tasks known to wait for threads of a pool; the first of them are not known
+    yet, where that is told by what ended others.
+    """
+    return _mostly(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
 
 
 def _wait_for_result(waiters: Sequence[Snapshot]) -> bool:

@@ -215,13 +215,13 @@ def _helpers_taken(features: Features, helpers: PoolUse) -> ClassScore:
     if features.loop is not None:
         value *= 1.0 - ramp(features.loop.on_cpu, WORKERS.loop_on_cpu)
     sentence = (
-        f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.traits.helpers}"
+        f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.helpers_name}"
         " were at work or waited for a core all the time."
     )
     if not features.traits.main_loop:  # Such a pool grows up to its limit: is something left over?
         value *= ramp(part(features.unseen, features.unseen + helpers.busy), WORKERS.queue)
         sentence = (
-            f"{helpers.busy:.1f} of {helpers.threads:.1f} threads of {features.traits.helpers} had"
+            f"{helpers.busy:.1f} of {helpers.threads:.1f} threads of {features.helpers_name} had"
             f" work, and {features.unseen:.1f} requests waited that no thread was at."
         )
     return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), (sentence,))
@@ -247,8 +247,8 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
         )
     else:
         sentence = f"{waiting} requests waited in {contention.waiter[0]} for a helper thread."
-        if helpers is not None:
-            sentence += f" {helpers.busy:.1f} of {features.traits.helpers} were at work."
+        if helpers is not None and helpers.threads:
+            sentence += f" {helpers.busy:.1f} of {features.helpers_name} were at work."
     value = outside_cpu(features, ramp(share, WORKERS.handed_over))
     return ClassScore(BottleneckClass.WORKERS, value, (sentence,))
 
