@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import Code, FunctionKey, in_event_loop
 from perfhunt.analysis.blame.idle import THRESHOLDS as UNMOVED
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
-from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
-from perfhunt.model.states import ThreadState
+from perfhunt.analysis.blame.reconciled import reconciled
+from perfhunt.analysis.blame.snapshots import (
+    Snapshot,
+    Snapshots,
+    ThreadGroup,
+    snapshots_of,
+    thread_group,
+)
+from perfhunt.model.profile import Instants
+from perfhunt.model.states import States, ThreadState
 from perfhunt.model.units import PerSecond, Share
 
 # States whose time the scheduler counts to the nanosecond, and those that the sampler sees far more
@@ -31,6 +40,8 @@ _TWICE = 1.1
 # Times the load: a capture that was on for longer than that saw threads finish what was left over
 # when the load came off, which is another mixture.
 _LONGEST_CAPTURE = 1.2
+# By kind of thread: how many were on a CPU, and how many were busy of their own accord.
+_Doings: TypeAlias = Mapping[ThreadGroup, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
     helpers = _helpers(reading.knee)
     aside = _Aside(
         helpers.kinds
-        | _unmoved_by_load(reading.baseline, reading.knee)
+        | _unmoved_by_load(reading)
         | _beside_tasks(reading.knee),
         helpers.of_process,
     )
@@ -140,11 +151,20 @@ def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
     return frozenset(thread_group(s.sample) for s in beside)
 
 
-def _unmoved_by_load(base: SpanReading, knee: SpanReading) -> frozenset[ThreadGroup]:
-    """Kinds of thread that did no more under load: what they do, they do for no request."""
-    if knee.span.completed < UNMOVED.faster * base.span.completed:
-        return frozenset()
-    before, after = _doings(base), _doings(knee)
+def _unmoved_by_load(reading: EvidenceReading) -> frozenset[ThreadGroup]:
+    """Kinds of thread that did no more under load, or no more than without any: what they do, they
+    do for no request.
+    """
+    base, knee = reading.baseline, reading.knee
+    after = _doings(knee.snapshots, knee.span.instants, knee.span.states)
+    unmoved = _no_more(_without_load(reading), after)
+    if base is None or knee.span.completed < UNMOVED.faster * base.span.completed:
+        return unmoved
+    before = _doings(base.snapshots, base.span.instants, base.span.states)
+    return unmoved | _no_more(before, after)
+
+
+def _no_more(before: _Doings, after: _Doings) -> frozenset[ThreadGroup]:
     return frozenset(
         group
         for group, doing in before.items()
@@ -154,22 +174,30 @@ def _unmoved_by_load(base: SpanReading, knee: SpanReading) -> frozenset[ThreadGr
     )
 
 
-def _doings(reading: SpanReading) -> dict[ThreadGroup, tuple[float, float]]:
+def _without_load(reading: EvidenceReading) -> _Doings:
+    idle = reading.evidence.idle
+    if idle is None:
+        return {}
+    looks = reconciled(idle, reading.idle.covers)
+    return _doings(snapshots_of(looks, reading.code, reading.idle), looks, None)
+
+
+def _doings(snapshots: Snapshots, instants: Instants | None, states: States | None) -> _Doings:
     """By kind of thread, how many were on a CPU, exactly where that is known, and how many were
     busy with what they do themselves: who queues for a CPU or the GIL is kept by others.
     """
     busy: Counter[ThreadGroup] = Counter()
     running: Counter[ThreadGroup] = Counter()
-    for snapshot in (s for present in reading.snapshots for s in present):
+    for snapshot in (s for present in snapshots for s in present):
         group = thread_group(snapshot.sample)
         busy[group] += snapshot.state not in _QUEUES
         running[group] += snapshot.state == ThreadState.ON_CPU
-    looks = max(reading.account.instants, 1)
+    looks = max(len(snapshots), 1)
     on_cpu = {group: n / looks for group, n in running.items()}
-    if reading.span.states is not None:
-        kinds = _kinds(reading)
+    if states is not None:
+        kinds = _kinds(instants)
         on_cpu = dict.fromkeys(busy, 0.0)
-        for thread in reading.span.states.threads:
+        for thread in states.threads:
             kind = kinds.get((thread.pid, thread.tid))
             if kind in on_cpu:
                 on_cpu[kind] += thread.states.get(ThreadState.ON_CPU, 0.0)
@@ -182,7 +210,7 @@ def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
     states = span.states
     if states is None:
         return {}
-    kinds = _kinds(reading)
+    kinds = _kinds(span.instants)
     # Rows of thread 0 are of those that lived shortly: a thread for each request.
     rows = [t for t in states.threads if not t.tid or (t.pid, t.tid) in kinds] or states.threads
     serving = [t for t in rows if not aside.has(t.pid, kinds.get((t.pid, t.tid)))]
@@ -198,10 +226,10 @@ def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
     return {str(s): loaded * sum(t.states.get(s, 0.0) for t in serving) for s in known}
 
 
-def _kinds(reading: SpanReading) -> dict[tuple[int, int], ThreadGroup]:
+def _kinds(instants: Instants | None) -> dict[tuple[int, int], ThreadGroup]:
     """(pid, tid) -> what kind of thread it mostly was, for those that were seen with a stack."""
     seen: dict[tuple[int, int], Counter[ThreadGroup]] = {}
-    for instant in reading.span.instants or ():
+    for instant in instants or ():
         for thread in (t for t in instant.threads if t.stack and not t.task):
             seen.setdefault((thread.pid, thread.tid), Counter())[thread_group(thread)] += 1
     return {thread: kinds.most_common(1)[0][0] for thread, kinds in seen.items()}
