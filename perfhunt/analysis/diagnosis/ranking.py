@@ -23,6 +23,7 @@ from perfhunt.analysis.diagnosis.costs import (
     unseen,
 )
 from perfhunt.analysis.diagnosis.fitting import fits
+from perfhunt.analysis.diagnosis.known.beside_requests import functions_beside
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
@@ -75,6 +76,7 @@ _DOING: Mapping[str, BottleneckClass] = {
     ThreadState.SLEEP: BottleneckClass.SLEEP,
     ThreadState.DISK: BottleneckClass.DISK,
 }
+_BESIDE = "Its thread does as much without requests, whose way it is not on."
 _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
 _ON_CPU = str(ThreadState.ON_CPU)
 
@@ -325,6 +327,8 @@ def _evidence(suspect: Suspect, reading: EvidenceReading, caller: str) -> list[s
         sentences += _waits_on(remote, reading)
     if caller:
         sentences.append(f"Called from {caller}.")
+    if cost.key in functions_beside(reading):
+        sentences.append(_BESIDE)
     if suspect.base is not None and cost.blamed > 0:
         sentences.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
     return sentences

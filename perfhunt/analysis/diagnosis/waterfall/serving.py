@@ -10,28 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import Code, FunctionKey, in_event_loop
-from perfhunt.analysis.blame.idle import THRESHOLDS as UNMOVED
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
-from perfhunt.analysis.blame.reconciled import reconciled
-from perfhunt.analysis.blame.snapshots import (
-    Snapshot,
-    Snapshots,
-    ThreadGroup,
-    snapshots_of,
-    thread_group,
-)
-from perfhunt.model.profile import Instants
-from perfhunt.model.states import States, ThreadState
+from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
+from perfhunt.analysis.diagnosis.known.beside_requests import beside_requests, kinds_of_threads
+from perfhunt.model.states import ThreadState
 from perfhunt.model.units import PerSecond, Share
 
 # States whose time the scheduler counts to the nanosecond, and those that the sampler sees far more
 # often than instants do and in which no thread idles.
 _SCHEDULED = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _SAMPLED = (ThreadState.GIL, ThreadState.DISK)
-_QUEUES = frozenset({ThreadState.RUN_QUEUE, ThreadState.GIL})
 # Of the instants at which threads of a kind hold what others wait for, the part in which it is a
 # hand-off: the majority.
 _MOSTLY: Share = 0.5
@@ -40,8 +30,6 @@ _TWICE = 1.1
 # Times the load: a capture that was on for longer than that saw threads finish what was left over
 # when the load came off, which is another mixture.
 _LONGEST_CAPTURE = 1.2
-# By kind of thread: how many were on a CPU, and how many were busy of their own accord.
-_Doings: TypeAlias = Mapping[ThreadGroup, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +81,7 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
     helpers = _helpers(reading.knee)
     aside = _Aside(
         helpers.kinds
-        | _unmoved_by_load(reading)
+        | beside_requests(reading)
         | _beside_tasks(reading.knee),
         helpers.of_process,
     )
@@ -151,66 +139,13 @@ def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
     return frozenset(thread_group(s.sample) for s in beside)
 
 
-def _unmoved_by_load(reading: EvidenceReading) -> frozenset[ThreadGroup]:
-    """Kinds of thread that did no more under load, or no more than without any: what they do, they
-    do for no request.
-    """
-    base, knee = reading.baseline, reading.knee
-    after = _doings(knee.snapshots, knee.span.instants, knee.span.states)
-    unmoved = _no_more(_without_load(reading), after)
-    if base is None or knee.span.completed < UNMOVED.faster * base.span.completed:
-        return unmoved
-    before = _doings(base.snapshots, base.span.instants, base.span.states)
-    return unmoved | _no_more(before, after)
-
-
-def _no_more(before: _Doings, after: _Doings) -> frozenset[ThreadGroup]:
-    return frozenset(
-        group
-        for group, doing in before.items()
-        if group in after
-        and any(doing)
-        and all(b <= UNMOVED.growth * a for a, b in zip(doing, after[group], strict=True))
-    )
-
-
-def _without_load(reading: EvidenceReading) -> _Doings:
-    idle = reading.evidence.idle
-    if idle is None:
-        return {}
-    looks = reconciled(idle, reading.idle.covers)
-    return _doings(snapshots_of(looks, reading.code, reading.idle), looks, None)
-
-
-def _doings(snapshots: Snapshots, instants: Instants | None, states: States | None) -> _Doings:
-    """By kind of thread, how many were on a CPU, exactly where that is known, and how many were
-    busy with what they do themselves: who queues for a CPU or the GIL is kept by others.
-    """
-    busy: Counter[ThreadGroup] = Counter()
-    running: Counter[ThreadGroup] = Counter()
-    for snapshot in (s for present in snapshots for s in present):
-        group = thread_group(snapshot.sample)
-        busy[group] += snapshot.state not in _QUEUES
-        running[group] += snapshot.state == ThreadState.ON_CPU
-    looks = max(len(snapshots), 1)
-    on_cpu = {group: n / looks for group, n in running.items()}
-    if states is not None:
-        kinds = _kinds(instants)
-        on_cpu = dict.fromkeys(busy, 0.0)
-        for thread in states.threads:
-            kind = kinds.get((thread.pid, thread.tid))
-            if kind in on_cpu:
-                on_cpu[kind] += thread.states.get(ThreadState.ON_CPU, 0.0)
-    return {group: (on_cpu.get(group, 0.0), n / looks) for group, n in busy.items()}
-
-
 def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
     """Mean serving threads per state while there was load, where the state sampler knows."""
     span = reading.span
     states = span.states
     if states is None:
         return {}
-    kinds = _kinds(span.instants)
+    kinds = kinds_of_threads(span.instants)
     # Rows of thread 0 are of those that lived shortly: a thread for each request.
     rows = [t for t in states.threads if not t.tid or (t.pid, t.tid) in kinds] or states.threads
     serving = [t for t in rows if not aside.has(t.pid, kinds.get((t.pid, t.tid)))]
@@ -224,12 +159,3 @@ def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
         if loaded > _LONGEST_CAPTURE:
             return {}
     return {str(s): loaded * sum(t.states.get(s, 0.0) for t in serving) for s in known}
-
-
-def _kinds(instants: Instants | None) -> dict[tuple[int, int], ThreadGroup]:
-    """(pid, tid) -> what kind of thread it mostly was, for those that were seen with a stack."""
-    seen: dict[tuple[int, int], Counter[ThreadGroup]] = {}
-    for instant in instants or ():
-        for thread in (t for t in instant.threads if t.stack and not t.task):
-            seen.setdefault((thread.pid, thread.tid), Counter())[thread_group(thread)] += 1
-    return {thread: kinds.most_common(1)[0][0] for thread, kinds in seen.items()}
