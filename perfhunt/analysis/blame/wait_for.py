@@ -80,6 +80,7 @@ class Contention:
     `for_result`: the waiters await a bare future, which may be for what is elsewhere as well.
     `told`: the runtime says who holds what, so nothing is inferred. `counted`: it says that several
     may hold it at once. `at_channel`: they wait at channels, from which several may take.
+    `of_tasks`: most of the waiters are tasks.
     """
 
     sites: LockSites
@@ -97,6 +98,7 @@ class Contention:
     told: bool = False
     counted: bool = False
     at_channel: bool = False
+    of_tasks: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -242,6 +244,7 @@ def _contention(
         told=is_told,
         counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
         at_channel=at_channel,
+        of_tasks=_mostly(s.sample.task for s in waiters),
     )
 
 

@@ -81,7 +81,7 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average,"
+        f"{c.waiting:.2f} {_kind(c)} waited in {c.waiter[0]} on average,"
         f" held up by {_holders(c) or 'a holder that was not seen'}."
         for c in locks[:_NAMED]
     ]
@@ -119,6 +119,10 @@ def _polled_sentence(features: Features) -> str:
     return f"Time asleep per request {times}: threads sleep until something is free."
 
 
+def _kind(contention: Contention) -> str:
+    return "tasks" if contention.of_tasks else "threads"
+
+
 def _holders(contention: Contention) -> str:
     return ", ".join(sorted(name for name, _ in contention.holders))
 
@@ -143,7 +147,7 @@ def pool(features: Features) -> ClassScore:
     share = features.share_anywhere(Cause.POOL) + awaited
     pools = [c for c in features.contentions if c.is_pool]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average while {c.concurrent:.1f} held"
+        f"{c.waiting:.2f} {_kind(c)} waited in {c.waiter[0]} on average while {c.concurrent:.1f} held"
         f" what they wait for ({_holders(c) or 'not seen'})."
         for c in pools[:_NAMED]
     ]
@@ -242,7 +246,7 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
     waiting, helpers = f"{contention.waiting:.1f}", features.helpers
     if contention.holders:
         sentence = (
-            f"{waiting} threads waited in {contention.waiter[0]}"
+            f"{waiting} {_kind(contention)} waited in {contention.waiter[0]}"
             f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
         )
     else:

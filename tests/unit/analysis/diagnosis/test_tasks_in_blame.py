@@ -45,7 +45,9 @@ def test_waiters_for_a_pool_of_coroutines_blame_those_that_keep_it() -> None:
     evidence = Evidence(Span(100.0, instants=series(*moments), resources=used(0.1)))
     first, *_ = ranked(evidence)
     assert first.function == "load" and first.blamed.value == pytest.approx(0.070)
-    assert classified(evidence).category == "pool"
+    found = classified(evidence)
+    assert found.category == "pool"
+    assert "5.00 tasks waited in" in found.evidence[0]
 
 
 def test_work_handed_to_threads_is_counted_once_and_what_queues_for_them_is_a_queue() -> None:
