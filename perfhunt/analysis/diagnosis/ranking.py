@@ -78,6 +78,8 @@ _DOING: Mapping[str, BottleneckClass] = {
 }
 _BESIDE = "Its thread does as much without requests, whose way it is not on."
 _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
+_CHARGED_BEFORE_A_TASK = "requests waiting meanwhile before a task had them"
+_SCRIPT = "<module>"  # whatever a program does, its script does
 _ON_CPU = str(ThreadState.ON_CPU)
 
 
@@ -318,14 +320,14 @@ def _evidence(suspect: Suspect, reading: EvidenceReading, caller: str) -> list[s
     cost, account = suspect.knee, reading.knee.account
     whose = "in its loop" if suspect.leaves else "of its own"
     sentences = [f"{cost.own * 1e3:.3g} ms per request {whose} ({_parts(cost)})."]
-    charged = _charged(cost)
+    charged = _charged(cost, reading)
     if charged:
         sentences.append("Charged with " + ", ".join(charged) + ".")
     targets = account.wait_on.get(cost.key, Counter()).most_common(2)
     remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
         sentences += _waits_on(remote, reading)
-    if caller:
+    if caller and caller != _SCRIPT:
         sentences.append(f"Called from {caller}.")
     if cost.key in functions_beside(reading):
         sentences.append(_BESIDE)
@@ -346,13 +348,14 @@ def _waits_on(endpoints: Sequence[str], reading: EvidenceReading) -> list[str]:
     return ["Waits on " + " and ".join(names) + ".", *used.values()]
 
 
-def _charged(cost: Cost) -> list[str]:
+def _charged(cost: Cost, reading: EvidenceReading) -> list[str]:
     """What the function is charged with beside its own time, as clauses."""
     charges = [
         (sum(value for (c, _), value in cost.queues.items() if c == cause), words)
         for cause, words in _CHARGED.items()
     ]
-    charges.append((cost.unseen, _CHARGED_UNSEEN))
+    by_tasks = any(s.sample.task for present in reading.knee.snapshots for s in present)
+    charges.append((cost.unseen, _CHARGED_BEFORE_A_TASK if by_tasks else _CHARGED_UNSEEN))
     return [
         f"{value * 1e3:.3g} ms of {words}"
         for value, words in charges

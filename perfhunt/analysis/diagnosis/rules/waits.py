@@ -81,8 +81,7 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
-        f"{c.waiting:.2f} {_kind(c)} waited in {c.waiter[0]} on average,"
-        f" held up by {_holders(c) or 'a holder that was not seen'}."
+        f"{c.waiting:.2f} {_kind(c)} waited in {c.waiter[0]} on average, {_held_up(c)}."
         for c in locks[:_NAMED]
     ]
     evidence += _told_by_runtime(features, ThreadState.LOCK)
@@ -117,6 +116,14 @@ def _polled_sentence(features: Features) -> str:
         else f"is {growth:.1f} times that of baseline"
     )
     return f"Time asleep per request {times}: threads sleep until something is free."
+
+
+def _held_up(contention: Contention) -> str:
+    """By whom; where others run below the function that takes the lock, that it is taken there."""
+    holders = _holders(contention)
+    if not contention.near or contention.waiter in contention.holders:
+        return f"held up by {holders or 'a holder that was not seen'}"
+    return f"for what {contention.waiter[0]} holds while it is in {holders}"
 
 
 def _kind(contention: Contention) -> str:

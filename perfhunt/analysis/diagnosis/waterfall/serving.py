@@ -80,9 +80,7 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
     # Who waits for whom is learnt where many do: at the baseline a chance meeting looks alike.
     helpers = _helpers(reading.knee)
     aside = _Aside(
-        helpers.kinds
-        | beside_requests(reading)
-        | _beside_tasks(reading.knee),
+        helpers.kinds | beside_requests(reading) | _beside_tasks(reading.knee),
         helpers.of_process,
     )
     base, knee = (_serving(span, reading.code, aside) for span in (reading.baseline, reading.knee))

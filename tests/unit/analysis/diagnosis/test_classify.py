@@ -78,6 +78,16 @@ def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
     assert "4.00 threads waited in pay" in found.evidence[0]
 
 
+def test_a_lock_is_said_to_be_taken_where_others_wait_for_it() -> None:
+    moment = ["serve>view>pay>ask!recv socket@n:1", *["serve>view>pay!enter lock@A"] * 4]
+    knee = Span(120.0, service=0.042, instants=series(*[moment] * 32), resources=used(0.3))
+    found = judged(knee)
+    assert found.category == "lock"
+    assert found.evidence[0] == (
+        "4.00 threads waited in pay on average, for what pay holds while it is in ask."
+    )
+
+
 def test_waiting_for_one_of_several_each_at_an_address_of_its_own_is_pool() -> None:
     moment = ["serve>view>cart>load socket@db:5432"] * 3 + [
         f"serve>view>cart>take!get lock@{n}" for n in range(5)
