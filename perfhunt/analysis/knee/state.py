@@ -5,6 +5,7 @@ drain.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
@@ -36,6 +37,10 @@ FEW_WORKERS = 3.0  # behind which one long request keeps the others waiting
 # queues with a lognormal of cv 2).
 HEAVY_ROOM, HEAVY_REQUESTS = 0.37, 6000
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
+
+
+def _never(_: Trial) -> bool:
+    return False
 
 
 class OutOfBudget(Exception):
@@ -183,13 +188,15 @@ class SearchState:
         abort: bool = True,
         late: Share = 0.0,
         seed: int | None = None,
+        enough: Callable[[Trial], bool] = _never,
     ) -> SearchStage[Trial]:
         """Ask for one step until it is valid and nobody else disturbed it; drain after an overload,
         since what is queued would spoil the next.
 
-        `late` is the share of requests expected over the limit, for steps whose arrivals are to be
-        typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
-        not fit, GeneratorLimited, HostBusy, or TargetLost.
+        One that others disturbed and that is `enough` all the same is not asked again: it is set
+        aside, and returned. `late` is the share of requests expected over the limit, for steps
+        whose arrivals are to be typical; `seed` decides them where it is given. Raises OutOfBudget
+        before a step that does not fit, GeneratorLimited, HostBusy, or TargetLost.
         """
         spoiled: list[Trial] = []  # by the generator
         while len(spoiled) < ATTEMPTS:
@@ -210,6 +217,8 @@ class SearchState:
             if hot(trial) or not abort:
                 yield from self.drain()
             if self._put_aside():
+                if enough(unmarked(trial)):
+                    return self.trials[-1]
                 yield from self.rest()
                 continue
             if not self.trials[-1].invalid:
