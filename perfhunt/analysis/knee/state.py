@@ -109,6 +109,8 @@ class SearchState:
     reserve: Seconds = 0.0  # of the budget, kept for the last reference
     fresh: int = 0  # trials before this one are of a service that has changed since
     aside: list[Trial] = field(default_factory=list)  # measured before it was back from an overload
+    # Disturbed, and told enough for the way of the search all the same.
+    kept: list[Trial] = field(default_factory=list)
     patience: Seconds = UNBOUNDED  # the budget that counts where there is none
     quiet: Seconds = 0.0  # without load, that it takes to come back from one
 
@@ -216,8 +218,9 @@ class SearchState:
             self.drained = False
             if hot(trial) or not abort:
                 yield from self.drain()
-            if self._put_aside():
-                if enough(unmarked(trial)):
+            if self._put_aside(kept := enough(unmarked(trial))):
+                if kept:
+                    self.kept.append(self.trials[-1])
                     return self.trials[-1]
                 yield from self.rest()
                 continue
@@ -228,10 +231,11 @@ class SearchState:
             raise HostBusy(disturbed(spoiled[-1].interference))
         raise GeneratorLimited(spoiled[-1])
 
-    def _put_aside(self) -> bool:
+    def _put_aside(self, kept: bool) -> bool:
         """Whether the last trial does not count, for other work on the host decided it; whatever
         came of it. On a host that is hardly ever quiet they all count from then on. Raises
-        OutOfBudget when waiting for quiet has taken its part.
+        OutOfBudget when waiting for quiet has taken its part, which a trial that is `kept` for the
+        way of the search is none of.
         """
         trial = self.trials[-1]
         why = disturbed(trial.interference)
@@ -250,7 +254,7 @@ class SearchState:
             self.noisy = True
             self.trials = [unmarked(trial) for trial in self.trials]
             return False
-        if aside > ASIDE * budget:
+        if not kept and aside - sum(t.seconds for t in self.kept) > ASIDE * budget:
             raise OutOfBudget
         return True
 
