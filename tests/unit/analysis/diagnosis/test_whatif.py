@@ -132,7 +132,8 @@ def test_what_is_waited_for_and_not_known_well_enough_is_said(
     holders: int, waiting: int, words: str
 ) -> None:
     calm = [*["serve>view>pay>ask!recv socket@n:1"] * holders, *["serve!get lock@Q"] * 16]
-    moments = [[*calm, "serve>view>pay!enter lock@A"]] * waiting + [calm] * (40 - waiting)
+    wanting = [*calm, *["serve>view>pay!enter lock@A"] * 2]
+    moments = [wanting] * (waiting // 2) + [calm] * (40 - waiting // 2)
     idle = series(*[["serve!get lock@Q"] * 20] * 8)
     evidence = Evidence(Span(100.0, instants=series(*moments)), idle=idle)
     assert words in predicted(evidence, climb(capacity=146.0))["ask"].withheld
