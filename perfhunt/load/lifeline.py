@@ -23,6 +23,7 @@ ALIVE, STOP = b".", b"!"  # what is said
 ENDED_ITSELF = (
     75  # exit code of a child whose load did not end otherwise; EX_TEMPFAIL of sysexits.h
 )
+STARVED = 69  # the same, where the controller got no CPU and otherwise was well; EX_UNAVAILABLE
 _LEAVES_WITHIN: Seconds = 1.0  # a thread that asks a stop signal which does not answer is left
 
 

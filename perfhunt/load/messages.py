@@ -186,7 +186,8 @@ class StepDone(Message, frozen=True):
     own time.monotonic.
 
     `routes` and `users` are a closed loop's: names as they were met, and how many users there were.
-    `lost` says that of the processes that shared the load one is gone.
+    `lost` says that of the processes that shared the load one is gone, `starved` that the load was
+    taken off because the controller got no CPU.
     """
 
     seconds: Seconds
@@ -204,6 +205,7 @@ class StepDone(Message, frozen=True):
     routes: tuple[str, ...] | None = None
     users: int = 0
     lost: bool = False
+    starved: bool = False
     wire: WireAccount | None = None  # where the sender looks at it
     tasks: tuple[TaskTime, ...] = ()  # of a locustfile
     refused: dict[

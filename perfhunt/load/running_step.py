@@ -122,10 +122,15 @@ class RunningStep:
         self._epoch, self._seconds, self.lost = done.epoch, done.seconds, done.lost
         if done.routes is not None:
             self._tally.routes = done.routes
+        invalid = done.invalid
+        if done.starved and self._step.stop_on_overload:
+            # It may have been too late to see itself what had taken its CPU.
+            self._overload = self._overload or overload(self._rows, self._step.rate, self._limit)
+            invalid = "" if self._overload else invalid
         return StepEnd(
             seconds=done.seconds,
             overload=self._overload,
-            invalid=self._stopped or done.invalid,
+            invalid=self._stopped or invalid,
             done=done,
         )
 

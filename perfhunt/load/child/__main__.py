@@ -7,6 +7,7 @@ with `join` and beats the one that an order on stdin names.
 
 from __future__ import annotations
 
+import os
 import sys
 
 # Before anything that brings gevent: it must have the system's own threads.
@@ -20,7 +21,7 @@ if __name__ == "__main__":
         from perfhunt.load.child.fleet import worker
 
         sys.exit(worker.serve_here())
-    sentinel = Sentinel(BeatLine(int(sys.argv[-1])))
+    sentinel = Sentinel(BeatLine(int(sys.argv[-1])), above=os.getppid())
     sentinel.start()
     if sys.argv[1] == "join":
         from perfhunt.load.child.fleet import worker

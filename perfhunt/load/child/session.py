@@ -327,6 +327,8 @@ class Session:
         finally:
             recorder.close()
         ended = self._generator.ended if isinstance(self._generator, TrafficSource) else ""
+        if self._sentinel.starved and not ended:
+            return msgspec.structs.replace(done, starved=True, invalid=self._sentinel.why)
         if why := self._sentinel.why or ended:
             return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
         if not done.invalid and (paused := self._sentinel.paused(done.epoch)):

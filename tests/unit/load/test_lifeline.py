@@ -111,9 +111,9 @@ CHILD = """
 import sys, time
 from perfhunt.load.child.bounds.lines import BeatLine
 from perfhunt.load.child.bounds.sentinel import Sentinel
-sentinel = Sentinel(BeatLine(0))
+deaf, idle, unruly, switch, lifetime, lasts, above = sys.argv[1:]
+sentinel = Sentinel(BeatLine(0), int(above))
 sentinel.start()
-deaf, idle, unruly, switch, lifetime, lasts = sys.argv[1:]
 if switch:
     time.sleep(1.0)  # as it takes to get ready: nobody looks for the killswitch meanwhile
 ended = []
@@ -146,10 +146,11 @@ class Sending:
         switch: Path | None = None,
         lifetime: Seconds = 60.0,
         lasts: Seconds = 60.0,
+        above: int = 0,
     ) -> None:
         words = [
             *("deaf" if deaf else "", "idle" if idle else "", "unruly" if unruly else ""),
-            *(str(switch or ""), str(lifetime), str(lasts)),
+            *(str(switch or ""), str(lifetime), str(lasts), str(above)),
         ]
         self.process = subprocess.Popen(
             [sys.executable, "-c", CHILD, *words],

@@ -20,7 +20,8 @@ from time import monotonic, sleep
 from typing import NoReturn
 
 from perfhunt.load.child.bounds.lines import Line
-from perfhunt.load.lifeline import BEAT, ENDED_ITSELF, OBEYED_WITHIN, SILENCE, STOP
+from perfhunt.load.child.bounds.starving import Readiness
+from perfhunt.load.lifeline import BEAT, ENDED_ITSELF, OBEYED_WITHIN, SILENCE, STARVED, STOP
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.store.files import appeared
 
@@ -30,6 +31,14 @@ _SEEN_WITHIN: Seconds = 0.7
 # which needs a hundredth of a core. What was due or answered meanwhile came late by up to that.
 HELD: Seconds = 0.5
 _GLANCE: Seconds = 0.01  # between two looks at whether the loop has obeyed
+_UNHEARD = (
+    f"nothing was heard of the process that listens for stops for {SILENCE:g} s (it was suspended,"
+    " or hung), so the load ended itself"
+)
+_NO_CPU = (
+    f"perfhunt itself got no CPU for {SILENCE:g} s beside the target, so the load was taken off (a"
+    " service in a session of its own, started by setsid, leaves perfhunt its half of the CPUs)"
+)
 
 
 def _nobody() -> None:
@@ -39,9 +48,12 @@ def _nobody() -> None:
 class Sentinel:
     """Watches over what is under way. `why` says afterwards why it was ended from here, or ""."""
 
-    def __init__(self, line: Line) -> None:
-        """`line` is what the one above is heard by: a controller, or a worker's master."""
+    def __init__(self, line: Line, above: int = 0) -> None:
+        """`line` is what the one above is heard by: a controller, or a worker's master. `above` is
+        its pid, where it is a process of this host.
+        """
         self.why = ""
+        self._above, self._before = above, Readiness.of(above)
         self._pauses: list[tuple[Seconds, Seconds]] = []  # when each ended, how long it was
         self._line = line
         # Of our own: later nothing that is printed by a locustfile reaches the log.
@@ -51,6 +63,11 @@ class Sentinel:
         self._until = self._expires = math.inf
         self._switch, self._pulled = "", ""
         self._unseen: Seconds = 0.0
+
+    @property
+    def starved(self) -> bool:
+        """Whether that was because the one above got no CPU, and otherwise was well."""
+        return self.why == _NO_CPU
 
     def start(self) -> None:
         """Begins to watch. Nothing is under way yet."""
@@ -107,6 +124,8 @@ class Sentinel:
             passed = min(monotonic() - began, 2 * BEAT)
             if silent + passed >= SILENCE:
                 said = said or self._said(0.0)
+            if not said and not silent:
+                self._before = Readiness.of(self._above)
             silent = 0.0 if said else silent + passed
             self._unseen = self._unseen + passed if self._switch else 0.0
             why = self._reason(silent)
@@ -126,11 +145,8 @@ class Sentinel:
     def _reason(self, silent: Seconds) -> str:
         now = monotonic()
         if silent >= SILENCE:
-            return (
-                f"nothing was heard of the process that listens for stops for {SILENCE:g} s"
-                " (it was suspended, or the target took its CPU: a service in a session of its own,"
-                " started by setsid, leaves perfhunt its half), so the load ended itself"
-            )
+            starved = self._before.starved_until(Readiness.of(self._above))
+            return _NO_CPU if starved else _UNHEARD
         if self._switch and self._unseen > _SEEN_WITHIN:
             return f"the killswitch file {self._switch} cannot be looked at, so the load ended"
         if now > self._expires:
@@ -147,7 +163,7 @@ class Sentinel:
         if self._under_way or self._unruly:
             last = f"The load child ended itself: {why or 'told to stop'}\n"
             os.write(self._log, last.encode(errors="replace"))
-            leave(ENDED_ITSELF)
+            leave(STARVED if self.starved else ENDED_ITSELF)
 
     def _look(self) -> None:
         """Looks for the killswitch file, in a thread of its own: a file system may hold it up."""
