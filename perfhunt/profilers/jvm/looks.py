@@ -34,6 +34,9 @@ _OWNERLESS = 3
 _STANDS_STILL: Share = 0.006
 _STANDS_STILL_AT_MOST: Share = 0.015
 _SHARES = (_STANDS_STILL, _STANDS_STILL_AT_MOST)
+# Of one core, where virtual threads are read: nobody stands still for most of that, and thousands
+# of them take 0.1 s of it.
+_OF_VIRTUAL: Share = 0.05
 # The threads of a JVM that make its dumps, by the kernel's names for them.
 _DUMPING = ("VM Thread", "Attach Listener")
 _NANOSECONDS = 1e9  # per second
@@ -59,7 +62,7 @@ class JvmLooker:
     how = "by thread dumps of the JVM"
     rate_hz: PerSecond = 10.0  # at most, where the service stands still 0.6 ms for a dump
     enough_hz = 2.5  # what tells a wait seen half of the time to 20 points in ten seconds
-    cost_limit = 0.03  # of one core, ours and theirs
+    cost_limit: Share = 0.03  # of one core, ours and theirs
 
     def __init__(self, pid: int) -> None:
         """Raises AttachFailed."""
@@ -120,6 +123,7 @@ class JvmLooker:
         """The virtual threads that wait, which no thread of the system's carries."""
         if self._virtual is None:
             return []
+        self.cost_limit = _OF_VIRTUAL
         before = self._dumping()
         try:
             threads = self._virtual.waiting()
