@@ -30,10 +30,10 @@ _OPENS_WITHIN: Seconds = (
 _POLL: Seconds = 0.02
 _ANSWER: Seconds = 10.0  # between two pieces of an answer; a safepoint may have to be waited for
 _LARGEST: Bytes = 64 << 20  # of an answer: a dump of 10,000 threads of 60 frames takes 40 MB
-_PROTOCOL = "1"  # all there was before JDK 24, and understood since: a command, three arguments
+_PROTOCOL = "1"  # all there was before JDK 25, and understood since: a command, three arguments
 _MOST_ARGUMENTS = 3
-# Since JDK 24 a JVM writes its answer while it makes it: a thread dump goes into the socket, piece
-# by piece, while every thread stands still. The protocol of then lets that be turned off.
+# JDK 25 writes its answer while it makes it: a thread dump goes into the socket, piece by
+# piece, while every thread stands still. The protocol of then lets that be turned off.
 _WITH_OPTIONS, _STREAMING = "2", "streaming"
 _AT_ONCE = f"{_STREAMING}=0"
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
@@ -58,7 +58,7 @@ class AttachSocket:
         if not _listens(self._path, pid):
             _ask_to_listen(pid, self._path)
         self._streams = False
-        with suppress(AttachFailed):  # Before JDK 24 there is no such command.
+        with suppress(AttachFailed):  # Before JDK 25 there is no such command.
             version, _, options = self.ask("getversion", "options").strip().partition(" ")
             self._streams = version == _WITH_OPTIONS and _STREAMING in options.split(",")
 

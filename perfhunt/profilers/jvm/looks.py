@@ -62,7 +62,7 @@ class JvmLooker:
     how = "by thread dumps of the JVM"
     rate_hz: PerSecond = 10.0  # at most, where the service stands still 0.6 ms for a dump
     enough_hz = 2.5  # what tells a wait seen half of the time to 20 points in ten seconds
-    cost_limit: Share = 0.03  # of one core, ours and theirs
+    cost_limit: Share = 0.04  # of one core, ours and theirs
 
     def __init__(self, pid: int) -> None:
         """Raises AttachFailed."""

@@ -56,7 +56,7 @@ def listening(answer: Callable[[bytes], bytes]) -> Iterator[list[bytes]]:
 
 
 def test_a_jvm_that_can_is_asked_to_make_its_answer_before_it_is_written() -> None:
-    """JDK 24 and later write a dump into the socket while all threads stand still. The frame of its
+    """JDK 25 writes a dump into the socket while all threads stand still. The frame of its
     protocol 2 is a version, a length, and the command with its options and arguments.
     """
     with listening(of_jdk_25) as heard:
