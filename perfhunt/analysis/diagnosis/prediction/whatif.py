@@ -24,6 +24,7 @@ from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
     request_cost,
 )
 from perfhunt.analysis.diagnosis.prediction.curve import QueueCurve, held_back, queue_curve
+from perfhunt.analysis.diagnosis.prediction.held import not_known
 from perfhunt.analysis.diagnosis.prediction.relief import NO_RELIEF, Relief, relief_of
 from perfhunt.analysis.diagnosis.prediction.station import Estimated, Station, StationKind
 from perfhunt.analysis.diagnosis.prediction.thread_stations import thread_stations
@@ -104,7 +105,7 @@ def basis_of(
     known = stations(reading, suspects, trials)
     model = seen if isinstance(seen, str) else model_of(known, seen)
     if isinstance(model, str):
-        return f"{model}{_beside(reading)}"
+        return f"{model}{not_known(reading.knee)}{_beside(reading)}"
     curve = queue_curve(knee, model.capacity, trials, held_back(span.trial))
     return Basis(model, knee, span.completed, curve)
 

@@ -170,7 +170,7 @@ RESULTS: dict[str, dict[str, str]] = {
     },
     "Disturbance": {
         "trials": "Trials of the search.",
-        "set_aside": "Of those, how many other work spoiled: they were asked again.",
+        "set_aside": "Of those, how many other work spoiled: they do not count.",
         "used": "Of those, how many it disturbed and were used, for there was no quiet time.",
         "busy": (
             "Share of the host that other work took in those that were used (in those set aside,"
