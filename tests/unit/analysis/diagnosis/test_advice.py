@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.answer.advice import CHANGE, next_step, tied
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
+from perfhunt.analysis.diagnosis.known.runtimes import traits_of
+from perfhunt.analysis.diagnosis.known.states_alone import name_of_helpers
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from tests.unit.analysis.diagnosis.field import KNEE
@@ -54,6 +57,14 @@ def test_a_holder_that_mostly_sleeps_is_still_a_holder() -> None:
     assert not advised("pool", sleeps).startswith(CHANGE)
 
 
+def test_other_work_on_the_host_does_not_hide_what_the_service_costs_itself() -> None:
+    known = WhatIf(rate=260.0, low=200.0, high=300.0, removed=1.0, at_least=True)
+    step = advised("host", replace(PAY, what_if=known))
+    assert step.endswith("Of the service itself pay (shop/pay.py:7) costs most.")
+    still = replace(known, rate=KNEE.rate, at_least=False)
+    assert "pay" not in advised("host", replace(PAY, what_if=still))
+
+
 @pytest.mark.parametrize(
     ("category", "main", "pool", "words"),
     [
@@ -77,6 +88,23 @@ def test_more_threads_of_a_pool_are_advised_only_where_a_core_is_left_for_them(
     assert step.startswith(CHANGE) == bool(words)
     assert words in step
     assert ("UV_THREADPOOL_SIZE" in step) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("rests", "name"),
+    [
+        ({ThreadState.LOCK: 0.1}, "libuv's pool"),
+        ({ThreadState.POLL: 0.1}, "worker threads"),
+        ({}, "libuv's pool or worker threads"),
+    ],
+)
+def test_threads_beside_a_loop_are_known_by_how_they_rest(
+    rests: Mapping[str, float], name: str
+) -> None:
+    main = ThreadTime(4, 4, "node", {ThreadState.POLL: 1.0})
+    helpers = (ThreadTime(4, tid, "node", {ThreadState.ON_CPU: 0.9, **rests}) for tid in (5, 6))
+    states = States("knee", 5.0, (main, *helpers), 400)
+    assert name_of_helpers(states, traits_of("node")) == name
 
 
 @pytest.mark.parametrize("category", ["undetermined", "limiter", "generator", "host", "memory"])
