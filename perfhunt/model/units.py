@@ -96,6 +96,9 @@ def format_rate(rate: PerSecond) -> str:
     return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
 
 
+_ROUNDING: Share = 1e-9  # far below the rarest error that anybody asks for
+
+
 def format_share(share: Share) -> str:
-    """`38.1 %`."""
-    return f"{share * 100:.3g} %"
+    """`38.1 %`; what sums of floats leave over is nothing."""
+    return f"{share * 100 if abs(share) > _ROUNDING else 0:.3g} %"

@@ -126,8 +126,8 @@ def set_aside_words(disturbance: Disturbance) -> str:
     count = plural(disturbance.set_aside, "trial")
     were = "was" if disturbance.set_aside == 1 else "were"
     return (
-        f"{count} of {disturbance.trials} {were} set aside and asked again:"
-        f" other work on this host{names} disturbed {'it' if were == 'was' else 'them'}"
+        f"{count} of {disturbance.trials} {were} set aside: other"
+        f" work on this host{names} disturbed {'it' if were == 'was' else 'them'}"
     )
 
 

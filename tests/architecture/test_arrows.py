@@ -44,7 +44,11 @@ LEVEL = {name: level for level, names in enumerate(ROWS) for name in names}
 # in words.
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (("trial", "knee", "blame", "diagnosis", "change", "verdict", "gate"),),
-    "analysis/diagnosis": (("known", "rules", "answer"), ("known", "prediction"), ("waterfall",)),
+    "analysis/diagnosis": (
+        ("known", "rules", "answer"),
+        ("known", "prediction"),
+        ("known", "waterfall"),
+    ),
     "analysis/knee": (("curve", "stages", "answers"),),
     "change": (("git",), ("readers",)),
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),

@@ -153,6 +153,17 @@ def test_a_drain_gives_up_at_its_cap(tmp_path: Path) -> None:
         assert time.monotonic() - began < 2.5 * cap
 
 
+def test_a_service_that_is_slow_only_when_nobody_asked_for_a_while_is_itself_again(
+    tmp_path: Path,
+) -> None:
+    with (
+        announced(*python("timed.py", "forgets", "0.05")) as url,
+        engine(url, tmp_path) as made,
+    ):
+        made.run(step(60, 1.0, arrivals="uniform"))
+        assert made.drain(Drain(cap=5)).recovered
+
+
 def test_a_service_that_fails_at_any_load_is_not_waited_for_until_it_does_well(
     tmp_path: Path,
 ) -> None:

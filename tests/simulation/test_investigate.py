@@ -298,7 +298,7 @@ def test_trials_that_other_work_decided_are_marked_in_the_run_and_said_in_its_on
     assert aside and run.disturbance.set_aside <= len(aside)
     assert "trials-set-aside" in {caution.code for caution in run.cautions}
     said = " ".join(terminal(run).split())
-    assert "set aside and asked again: other work on this host (neighbour)" in said
+    assert "set aside: other work on this host (neighbour)" in said
     stored = read_directory(tmp_path / ".perfhunt" / "runs" / run.id)
     assert stored.disturbance == run.disturbance
     assert [trial.invalid for trial in stored.trials] == [trial.invalid for trial in run.trials]

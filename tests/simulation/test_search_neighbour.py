@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -10,7 +11,7 @@ from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOr
 from perfhunt.analysis.knee.search import drive, replay, search
 from perfhunt.analysis.knee.state import ASIDE
 from perfhunt.analysis.trial.interference import disturbance, disturbed
-from perfhunt.model.trial import Step, Trial
+from perfhunt.model.trial import Phase, Step, Trial
 from perfhunt.testing import Service, exponential
 from tests.simulation.queues import (
     GOAL,
@@ -92,3 +93,14 @@ def test_a_generator_that_other_work_stopped_is_not_called_the_limit() -> None:
         return replace(outcome, invalid="late") if isinstance(outcome, Trial) else outcome
 
     assert no_knee_of(drive(search(quiet.goal, quiet.baseline), late)).code == "generator-limited"
+
+
+def test_a_ramp_goes_on_from_a_rate_that_held_in_spite_of_other_work() -> None:
+    climb = climb_of(replace(GOAL, seed=1), BESIDE)
+    ramped = [trial for trial in climb.trials if trial.step.phase is Phase.RAMP]
+    kept = [
+        (this, after)
+        for this, after in pairwise(ramped)
+        if this.set_aside and not this.overload and not any(c.exceed for c in this.counts.values())
+    ]
+    assert kept and all(after.step.rate > this.step.rate for this, after in kept)

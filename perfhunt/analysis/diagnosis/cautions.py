@@ -38,6 +38,7 @@ class CautionThresholds:
     # Samples: with fewer, a share of 20 % is known to no better than a fifth of itself (two
     # standard errors).
     few_samples: float = 400
+    hardly_any: float = 25  # with fewer, one of half is not told from one of a third
     few_instants: int = 40  # with fewer, a wait seen half of the time is known to 16 points at best
     lossy: Share = 0.05  # of the samples, or of any evidence, what could not be read
     # Cores that must be used before the profile is asked to explain them, and the part that it
@@ -247,16 +248,19 @@ _WHAT_RUNS = "What runs is taken from looks at all threads; the profile's notes 
 
 def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < THRESHOLDS.few_samples:
+        few = profile.total < THRESHOLDS.hardly_any
+        enough = "too few for any share" if few else "enough for large shares only"
         yield Caution(
             CautionCode.PROFILE_SHORT,
-            f"The profile of this load holds {profile.counted}: enough for large shares only.",
+            f"The profile of this load holds {profile.counted}: {enough}.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped
     if lost > THRESHOLDS.lossy * max(profile.total, 1.0):
         yield Caution(
             CautionCode.PROFILE_LOSSY,
-            f"{lost:,} looks could not be read, beside {profile.counted} that were.",
+            f"{lost:,} look{'' if lost == 1 else 's'} could not be read, beside"
+            f" {profile.counted} that were.",
             _WHAT_RUNS if profile.mostly_lost else "Short functions may be under-counted.",
         )
 

@@ -23,6 +23,7 @@ from perfhunt.analysis.diagnosis.costs import (
     unseen,
 )
 from perfhunt.analysis.diagnosis.fitting import fits
+from perfhunt.analysis.diagnosis.known.beside_requests import functions_beside
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
@@ -75,7 +76,10 @@ _DOING: Mapping[str, BottleneckClass] = {
     ThreadState.SLEEP: BottleneckClass.SLEEP,
     ThreadState.DISK: BottleneckClass.DISK,
 }
+_BESIDE = "Its thread does as much without requests, whose way it is not on."
 _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
+_CHARGED_BEFORE_A_TASK = "requests waiting meanwhile before a task had them"
+_SCRIPT = "<module>"  # whatever a program does, its script does
 _ON_CPU = str(ThreadState.ON_CPU)
 
 
@@ -316,15 +320,17 @@ def _evidence(suspect: Suspect, reading: EvidenceReading, caller: str) -> list[s
     cost, account = suspect.knee, reading.knee.account
     whose = "in its loop" if suspect.leaves else "of its own"
     sentences = [f"{cost.own * 1e3:.3g} ms per request {whose} ({_parts(cost)})."]
-    charged = _charged(cost)
+    charged = _charged(cost, reading)
     if charged:
         sentences.append("Charged with " + ", ".join(charged) + ".")
     targets = account.wait_on.get(cost.key, Counter()).most_common(2)
     remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
         sentences += _waits_on(remote, reading)
-    if caller:
+    if caller and caller != _SCRIPT:
         sentences.append(f"Called from {caller}.")
+    if cost.key in functions_beside(reading):
+        sentences.append(_BESIDE)
     if suspect.base is not None and cost.blamed > 0:
         sentences.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
     return sentences
@@ -342,13 +348,14 @@ def _waits_on(endpoints: Sequence[str], reading: EvidenceReading) -> list[str]:
     return ["Waits on " + " and ".join(names) + ".", *used.values()]
 
 
-def _charged(cost: Cost) -> list[str]:
+def _charged(cost: Cost, reading: EvidenceReading) -> list[str]:
     """What the function is charged with beside its own time, as clauses."""
     charges = [
         (sum(value for (c, _), value in cost.queues.items() if c == cause), words)
         for cause, words in _CHARGED.items()
     ]
-    charges.append((cost.unseen, _CHARGED_UNSEEN))
+    by_tasks = any(s.sample.task for present in reading.knee.snapshots for s in present)
+    charges.append((cost.unseen, _CHARGED_BEFORE_A_TASK if by_tasks else _CHARGED_UNSEEN))
     return [
         f"{value * 1e3:.3g} ms of {words}"
         for value, words in charges

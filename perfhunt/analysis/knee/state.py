@@ -5,6 +5,7 @@ drain.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
@@ -36,6 +37,10 @@ FEW_WORKERS = 3.0  # behind which one long request keeps the others waiting
 # queues with a lognormal of cv 2).
 HEAVY_ROOM, HEAVY_REQUESTS = 0.37, 6000
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
+
+
+def _never(_: Trial) -> bool:
+    return False
 
 
 class OutOfBudget(Exception):
@@ -104,6 +109,8 @@ class SearchState:
     reserve: Seconds = 0.0  # of the budget, kept for the last reference
     fresh: int = 0  # trials before this one are of a service that has changed since
     aside: list[Trial] = field(default_factory=list)  # measured before it was back from an overload
+    # Disturbed, and told enough for the way of the search all the same.
+    kept: list[Trial] = field(default_factory=list)
     patience: Seconds = UNBOUNDED  # the budget that counts where there is none
     quiet: Seconds = 0.0  # without load, that it takes to come back from one
 
@@ -183,13 +190,15 @@ class SearchState:
         abort: bool = True,
         late: Share = 0.0,
         seed: int | None = None,
+        enough: Callable[[Trial], bool] = _never,
     ) -> SearchStage[Trial]:
         """Ask for one step until it is valid and nobody else disturbed it; drain after an overload,
         since what is queued would spoil the next.
 
-        `late` is the share of requests expected over the limit, for steps whose arrivals are to be
-        typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
-        not fit, GeneratorLimited, HostBusy, or TargetLost.
+        One that others disturbed and that is `enough` all the same is not asked again: it is set
+        aside, and returned. `late` is the share of requests expected over the limit, for steps
+        whose arrivals are to be typical; `seed` decides them where it is given. Raises OutOfBudget
+        before a step that does not fit, GeneratorLimited, HostBusy, or TargetLost.
         """
         spoiled: list[Trial] = []  # by the generator
         while len(spoiled) < ATTEMPTS:
@@ -209,7 +218,10 @@ class SearchState:
             self.drained = False
             if hot(trial) or not abort:
                 yield from self.drain()
-            if self._put_aside():
+            if self._put_aside(kept := enough(unmarked(trial))):
+                if kept:
+                    self.kept.append(self.trials[-1])
+                    return self.trials[-1]
                 yield from self.rest()
                 continue
             if not self.trials[-1].invalid:
@@ -219,10 +231,11 @@ class SearchState:
             raise HostBusy(disturbed(spoiled[-1].interference))
         raise GeneratorLimited(spoiled[-1])
 
-    def _put_aside(self) -> bool:
+    def _put_aside(self, kept: bool) -> bool:
         """Whether the last trial does not count, for other work on the host decided it; whatever
         came of it. On a host that is hardly ever quiet they all count from then on. Raises
-        OutOfBudget when waiting for quiet has taken its part.
+        OutOfBudget when waiting for quiet has taken its part, which a trial that is `kept` for the
+        way of the search is none of.
         """
         trial = self.trials[-1]
         why = disturbed(trial.interference)
@@ -241,7 +254,7 @@ class SearchState:
             self.noisy = True
             self.trials = [unmarked(trial) for trial in self.trials]
             return False
-        if aside > ASIDE * budget:
+        if not kept and aside - sum(t.seconds for t in self.kept) > ASIDE * budget:
             raise OutOfBudget
         return True
 

@@ -144,7 +144,7 @@ class Chains:
             if self._gathers(future, tasks, walk):
                 # What it waits for is told by those tasks themselves.
                 return self._told(task, None, walk)
-            step = self._awaited(future, tasks, walk)
+            step = self._awaited(future, tasks, walk) or self._waited_for(tasks, walk)
         now = self.pending(at, self._memory.read(at, self.task_size))
         if task is None or now != task or not walk.frames:
             return None
@@ -170,6 +170,19 @@ class Chains:
             return None
         walk.claimed.add(future)
         return self._see_task(future, walk)
+
+    def _waited_for(self, tasks: Mapping[int, PendingTask], walk: _Walk) -> PendingTask | None:
+        """The task among the variables of a function of asyncio's that awaits a future of its own:
+        up to CPython 3.11 `wait_for` is told by a callback that its task is done.
+        """
+        if not walk.frames[-1:] or not walk.frames[-1].file.endswith(_TASKS):
+            return None
+        begin = self._layout.coroutine_frame + self._frame.values
+        places = range(begin, min(begin + _VALUES * WORD, len(walk.raw) - WORD + 1), WORD)
+        variables = {pointer(word_at(walk.raw, place)) for place in places}
+        walk.asked |= variables
+        waited = variables & tasks.keys() - walk.claimed
+        return self._awaited(waited.pop(), tasks, walk) if len(waited) == 1 else None
 
     def _told(self, task: PendingTask, chain: AwaitChain | None, walk: _Walk) -> TaskReading:
         claimed = walk.claimed if chain else walk.claimed | {task.at}

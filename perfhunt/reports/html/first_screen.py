@@ -64,8 +64,13 @@ def _judged(judged: Judged, then: Judged | None) -> TableRow:
 
 
 def suspects(run: Run) -> list[TableRow]:
-    """The first three findings, with what a fix of each would bring."""
-    return [_suspect(run, finding) for finding in run.findings[:SUSPECTS]]
+    """The first three findings, with what a fix of each would bring, each such sentence once."""
+    rows: list[TableRow] = []
+    for finding in run.findings[:SUSPECTS]:
+        row = _suspect(run, finding)
+        again = any(row["fix"] == above["fix"] for above in rows)
+        rows.append({**row, "fix": ""} if again else row)
+    return rows
 
 
 def _suspect(run: Run, finding: Finding) -> TableRow:

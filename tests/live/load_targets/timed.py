@@ -2,7 +2,8 @@
 
 `stall`: answers at once, but for the last of every six seconds (from its start) answers nothing
 until that second is over. `constant S`: answers after exactly S seconds. `queue S`: one server,
-constant service time S, first come first served (x/D/1). A third word is the address to listen on.
+constant service time S, first come first served (x/D/1). `forgets S`: answers at once, but after S
+seconds where nobody asked within the last tenth of one. A third word is the address to listen on.
 
 `GET /measured` is answered at once with what truly happened: of each request so far, on this host's
 monotonic clock, when it was read, when its answer was due, and when it was about to be written.
@@ -13,7 +14,7 @@ import json
 import sys
 import time
 
-PERIOD, STALL = 6, 1  # seconds
+PERIOD, STALL, FORGETS = 6, 1, 0.1  # seconds
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -29,6 +30,10 @@ class Model:
             return now + self.seconds
         if self.mode == "queue":
             self.free_at = max(now, self.free_at) + self.seconds
+            return self.free_at
+        if self.mode == "forgets":
+            cold = now - self.free_at > FORGETS
+            self.free_at = now + self.seconds * cold
             return self.free_at
         if self.start is None:
             self.start = now

@@ -44,6 +44,10 @@ async def gather_parts() -> None:
     await asyncio.gather(slow_part(), slow_part())
 
 
+async def in_time() -> None:
+    await asyncio.wait_for(asyncio.sleep(0.05), 10)
+
+
 async def numbers():
     while True:
         await asyncio.sleep(0.05)
@@ -79,7 +83,7 @@ async def serve() -> None:
     server = await asyncio.start_server(lambda *ends: silent.append(ends), "127.0.0.1", 0)
     reader, _writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     kinds = [(get_balance, pool)] * 4 + [(update, lock)] * 3
-    kinds += [(in_a_thread,), (gather_parts,), (read_numbers,), (read_socket, reader)]
+    kinds += [(in_a_thread,), (gather_parts,), (in_time,), (read_numbers,), (read_socket, reader)]
     tasks = [asyncio.create_task(again(*kind)) for kind in kinds]
     await asyncio.sleep(0.1)
     print("ready" + json.dumps({"tasks": len(tasks) + 1, "loop": LOOP}), flush=True)

@@ -81,6 +81,13 @@ def test_before_and_after_stand_side_by_side_where_there_are_two_runs() -> None:
     assert (p95["then"], p95["measured"]) == ("142 ms", "71.2 ms")
 
 
+def test_what_holds_for_every_suspect_is_said_once() -> None:
+    unknown = [replace(f, what_if=None, withheld="nothing explains it") for f in WHOLE.findings]
+    fixes = [row["fix"] for row in suspects(replace(WHOLE, findings=tuple(unknown)))]
+    assert len(fixes) > 1
+    assert fixes[0] == "No prediction: nothing explains it." and not any(fixes[1:])
+
+
 def test_a_suspect_says_what_its_fix_brings_only_where_there_is_a_knee() -> None:
     assert suspects(WHOLE)[0]["fix"] == (
         "Without it the knee would be about 228/s (204 to 251/s); then the pool of 4 connections"

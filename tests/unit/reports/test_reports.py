@@ -333,8 +333,8 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
             disturbance=ASIDE,
         ),
         "SLO met at 120/s: its one objective holds. "
-        "It keeps p99 <= 250 ms up to 141/s (134 to 148/s at 95%). 3 trials of 24 were set aside"
-        " and asked again: other work on this host (postgres, node) disturbed them.",
+        "It keeps p99 <= 250 ms up to 141/s (134 to 148/s at 95%). 3 trials of 24 were set aside:"
+        " other work on this host (postgres, node) disturbed them.",
     ),
     "never quiet": (
         lambda: replace(

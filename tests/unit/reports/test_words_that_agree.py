@@ -11,6 +11,7 @@ from perfhunt.model.finding import Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.trial import Count
+from perfhunt.model.units import format_share
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.pictures.waterfall_words import added_words, change_words
 from perfhunt.reports.words import RANKED_BY, criterion_words, ms
@@ -63,3 +64,10 @@ def test_a_list_that_is_not_in_the_order_of_its_numbers_says_of_what() -> None:
     render = FORMATS["terminal"].render
     assert RANKED_BY not in render(replace(run, findings=tuple(falling)))
     assert RANKED_BY in render(replace(run, findings=tuple(reversed(falling))))
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(2.65e-15, "0 %"), (-3e-17, "0 %"), (1e-6, "0.0001 %"), (0.381, "38.1 %")]
+)
+def test_a_share_that_rounding_leaves_is_nothing(share: float, words: str) -> None:
+    assert format_share(share) == words

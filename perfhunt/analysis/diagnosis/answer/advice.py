@@ -105,12 +105,21 @@ def next_step(
             " investigate --pid NEW_PID"
         )
     if category in _ELSEWHERE:
-        return _ELSEWHERE[category]
+        return f"{_ELSEWHERE[category]}{_besides(findings, category, knee)}"
     if fix := FIXES.get(category):
         return f"{fix}; restart the service, then: perfhunt verify --pid NEW_PID"
     if not findings:
         return f"No function could be named: {_how_to_see(evidence)}"
     return _about_functions(findings, kinds, category, evidence, knee)
+
+
+def _besides(findings: Sequence[Finding], category: BottleneckClass, knee: Knee | NoKnee) -> str:
+    """What of the service itself would matter, where other work on the host took its cores."""
+    known = findings[0].what_if if findings else None
+    if category is not _C.HOST or known is None or not isinstance(knee, Knee):
+        return ""
+    moves = known.moves(knee.rate)
+    return f" Of the service itself {named(findings[0])} costs most." if moves else ""
 
 
 def named(finding: Finding) -> str:

@@ -26,7 +26,7 @@ def about_load(trials: Sequence[Trial], knee: Knee | NoKnee) -> Iterator[Caution
     if spoiled:
         yield Caution(
             CautionCode.TRIALS_SPOILED,
-            f"{len(spoiled)} of {len(trials)} trials were set aside:"
+            f"{len(spoiled)} of {len(trials)} trials {_were(len(spoiled))} set aside:"
             f" {spoiled[0].invalid.rstrip('.')}.",
             _unless_narrow(knee, _MEND if CHILD_FAILED in spoiled[0].invalid else _QUIETER),
         )
@@ -40,6 +40,10 @@ def about_load(trials: Sequence[Trial], knee: Knee | NoKnee) -> Iterator[Caution
             " so some latency may be its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
         )
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _unless_narrow(knee: Knee | NoKnee, do: str) -> str:
@@ -69,8 +73,8 @@ def _about_other_work(trials: Sequence[Trial], knee: Knee | NoKnee) -> Iterator[
     if other.set_aside:
         yield Caution(
             CautionCode.TRIALS_SET_ASIDE,
-            f"{other.set_aside} of {other.trials} trials were set aside: other work on this host"
-            f"{names} disturbed them.",
+            f"{other.set_aside} of {other.trials} trials {_were(other.set_aside)} set aside: other"
+            f" work on this host{names} disturbed {'it' if other.set_aside == 1 else 'them'}.",
             _unless_narrow(knee, "stop the other work"),
         )
     if other.used:

@@ -19,6 +19,7 @@ from perfhunt.analysis.diagnosis.costs import Cost, mean_error
 from perfhunt.analysis.diagnosis.features import BLOCKING, EventLoopLoad, load_of, loop_loads
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost
 from perfhunt.analysis.diagnosis.prediction.cpu_stations import cpu_shares_of
+from perfhunt.analysis.diagnosis.prediction.held import is_seldom, kept_from_others
 from perfhunt.analysis.diagnosis.prediction.station import (
     Estimated,
     Station,
@@ -36,9 +37,6 @@ Mine: TypeAlias = Callable[[Snapshot], bool]
 _BUSY_LOOP: Share = 0.25
 # Mean threads from which a group of them is a pool: less are stacks read while they changed.
 _LEAST_POOL = 0.8
-# Mean number of waiters, and how many of them were seen, from which a lock is known to be one: it
-# may limit the service once something else does not.
-_LEAST_WAITERS, _SEEN_WAITING = 0.02, 10
 # Of what a group of threads is busy with at the knee: one that is as busy at a far lower rate
 # works for no request.
 _ANYWAY: Share = 0.6
@@ -332,11 +330,8 @@ def _lock_stations(work: _Work) -> Iterator[Station]:
     """What is held while others wait for it, and not done for them by other threads, which are a
     pool of their own.
     """
-    for contention in work.knee.account.graph.contentions:
-        seen = contention.waiting * work.knee.account.instants
-        if contention.waiting < _LEAST_WAITERS or seen < _SEEN_WAITING:
-            continue
-        if contention.handoff or not contention.holders:
+    for contention in kept_from_others(work.knee):
+        if is_seldom(contention, work.knee):
             continue
 
         def mine(snapshot: Snapshot, holders: Container[FunctionKey] = contention.holders) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.reading import PoolUse
+from perfhunt.analysis.blame.wait_for import THRESHOLDS as HOLDING
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import is_unseen, unseen
 from perfhunt.analysis.diagnosis.features import Features
@@ -25,6 +26,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
 _LEAST_HELPERS = 2  # threads: a single one is no pool
+_SEVERAL = HOLDING.several
 _NAMED = 2  # contentions or endpoints named in the evidence
 
 
@@ -67,7 +69,7 @@ LOCK = LockThresholds()
 
 
 def lock(features: Features) -> ClassScore:
-    """Threads wait for a lock, in memory or in a file, that one of them holds."""
+    """Threads or tasks wait for a lock, in memory or in a file, that one of them holds."""
     share = features.share_anywhere(ThreadState.LOCK)
     value, by_polling = outside_cpu(features, ramp(share, LOCK.added)), polled(features)
     if by_polling > value:
@@ -81,10 +83,10 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average,"
-        f" held up by {_holders(c) or 'a holder that was not seen'}."
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average, {_held_up(c)}."
         for c in locks[:_NAMED]
     ]
+    evidence += [_one_of_many(c) for c in locks[:1] if not c.told and c.concurrent >= _SEVERAL]
     evidence += _told_by_runtime(features, ThreadState.LOCK)
     evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
     return ClassScore(BottleneckClass.LOCK, value, tuple(evidence))
@@ -119,6 +121,27 @@ def _polled_sentence(features: Features) -> str:
     return f"Time asleep per request {times}: threads sleep until something is free."
 
 
+def _one_of_many(contention: Contention) -> str:
+    """What it means that several are past a lock for which others wait."""
+    return (
+        f"{contention.concurrent:.1f} were in {_holders(contention)} by the same way at once, and"
+        f" those who wait all wait for one lock: if {contention.waiter[0]} has one for each key, a"
+        " single key is in demand."
+    )
+
+
+def _held_up(contention: Contention) -> str:
+    """By whom; where others run below the function that takes the lock, that it is taken there."""
+    holders = _holders(contention)
+    if not contention.near or contention.waiter in contention.holders:
+        return f"held up by {holders or 'a holder that was not seen'}"
+    return f"for what {contention.waiter[0]} holds while it is in {holders}"
+
+
+def _kind(contention: Contention) -> str:
+    return "tasks" if contention.of_tasks else "threads"
+
+
 def _holders(contention: Contention) -> str:
     return ", ".join(sorted(name for name, _ in contention.holders))
 
@@ -143,8 +166,8 @@ def pool(features: Features) -> ClassScore:
     share = features.share_anywhere(Cause.POOL) + awaited
     pools = [c for c in features.contentions if c.is_pool]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average while {c.concurrent:.1f} held"
-        f" what they wait for ({_holders(c) or 'not seen'})."
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average while"
+        f" {c.concurrent:.1f} held what they wait for ({_holders(c) or 'not seen'})."
         for c in pools[:_NAMED]
     ]
     evidence += _told_by_runtime(features, Cause.POOL)
@@ -242,7 +265,7 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
     waiting, helpers = f"{contention.waiting:.1f}", features.helpers
     if contention.holders:
         sentence = (
-            f"{waiting} threads waited in {contention.waiter[0]}"
+            f"{waiting} {contention.kind} waited in {contention.waiter[0]}"
             f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
         )
     else:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from perfhunt.analysis.blame.frames import Code, FunctionKey, in_event_loop
-from perfhunt.analysis.blame.idle import THRESHOLDS as UNMOVED
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
+from perfhunt.analysis.diagnosis.known.beside_requests import beside_requests, kinds_of_threads
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import PerSecond, Share
 
@@ -22,7 +22,6 @@ from perfhunt.model.units import PerSecond, Share
 # often than instants do and in which no thread idles.
 _SCHEDULED = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _SAMPLED = (ThreadState.GIL, ThreadState.DISK)
-_QUEUES = frozenset({ThreadState.RUN_QUEUE, ThreadState.GIL})
 # Of the instants at which threads of a kind hold what others wait for, the part in which it is a
 # hand-off: the majority.
 _MOSTLY: Share = 0.5
@@ -81,9 +80,7 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
     # Who waits for whom is learnt where many do: at the baseline a chance meeting looks alike.
     helpers = _helpers(reading.knee)
     aside = _Aside(
-        helpers.kinds
-        | _unmoved_by_load(reading.baseline, reading.knee)
-        | _beside_tasks(reading.knee),
+        helpers.kinds | beside_requests(reading) | _beside_tasks(reading.knee),
         helpers.of_process,
     )
     base, knee = (_serving(span, reading.code, aside) for span in (reading.baseline, reading.knee))
@@ -140,49 +137,13 @@ def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
     return frozenset(thread_group(s.sample) for s in beside)
 
 
-def _unmoved_by_load(base: SpanReading, knee: SpanReading) -> frozenset[ThreadGroup]:
-    """Kinds of thread that did no more under load: what they do, they do for no request."""
-    if knee.span.completed < UNMOVED.faster * base.span.completed:
-        return frozenset()
-    before, after = _doings(base), _doings(knee)
-    return frozenset(
-        group
-        for group, doing in before.items()
-        if group in after
-        and any(doing)
-        and all(b <= UNMOVED.growth * a for a, b in zip(doing, after[group], strict=True))
-    )
-
-
-def _doings(reading: SpanReading) -> dict[ThreadGroup, tuple[float, float]]:
-    """By kind of thread, how many were on a CPU, exactly where that is known, and how many were
-    busy with what they do themselves: who queues for a CPU or the GIL is kept by others.
-    """
-    busy: Counter[ThreadGroup] = Counter()
-    running: Counter[ThreadGroup] = Counter()
-    for snapshot in (s for present in reading.snapshots for s in present):
-        group = thread_group(snapshot.sample)
-        busy[group] += snapshot.state not in _QUEUES
-        running[group] += snapshot.state == ThreadState.ON_CPU
-    looks = max(reading.account.instants, 1)
-    on_cpu = {group: n / looks for group, n in running.items()}
-    if reading.span.states is not None:
-        kinds = _kinds(reading)
-        on_cpu = dict.fromkeys(busy, 0.0)
-        for thread in reading.span.states.threads:
-            kind = kinds.get((thread.pid, thread.tid))
-            if kind in on_cpu:
-                on_cpu[kind] += thread.states.get(ThreadState.ON_CPU, 0.0)
-    return {group: (on_cpu.get(group, 0.0), n / looks) for group, n in busy.items()}
-
-
 def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
     """Mean serving threads per state while there was load, where the state sampler knows."""
     span = reading.span
     states = span.states
     if states is None:
         return {}
-    kinds = _kinds(reading)
+    kinds = kinds_of_threads(span.instants)
     # Rows of thread 0 are of those that lived shortly: a thread for each request.
     rows = [t for t in states.threads if not t.tid or (t.pid, t.tid) in kinds] or states.threads
     serving = [t for t in rows if not aside.has(t.pid, kinds.get((t.pid, t.tid)))]
@@ -196,12 +157,3 @@ def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
         if loaded > _LONGEST_CAPTURE:
             return {}
     return {str(s): loaded * sum(t.states.get(s, 0.0) for t in serving) for s in known}
-
-
-def _kinds(reading: SpanReading) -> dict[tuple[int, int], ThreadGroup]:
-    """(pid, tid) -> what kind of thread it mostly was, for those that were seen with a stack."""
-    seen: dict[tuple[int, int], Counter[ThreadGroup]] = {}
-    for instant in reading.span.instants or ():
-        for thread in (t for t in instant.threads if t.stack and not t.task):
-            seen.setdefault((thread.pid, thread.tid), Counter())[thread_group(thread)] += 1
-    return {thread: kinds.most_common(1)[0][0] for thread, kinds in seen.items()}

@@ -116,7 +116,8 @@ def ramp(state: SearchState, start: PerSecond) -> SearchStage[Bracket]:
         rate = min(rate * factor, goal.max_rate)
         if state.above is not None and rate >= state.above.step.rate:
             return Bracket(low, state.above.step.rate)
-        trial = yield from state.measure(Phase.RAMP, rate, _dwell(state, RAMP, rate))
+        seconds = _dwell(state, RAMP, rate)
+        trial = yield from state.measure(Phase.RAMP, rate, seconds, enough=_none_over)
         if (yield from _missed(state, trial)):
             yield from state.rest()
             return Bracket(low, rate)
@@ -125,6 +126,14 @@ def ramp(state: SearchState, start: PerSecond) -> SearchStage[Bracket]:
         median = trial.response.p50 or 0.0
         factor = FAST if median < GROWN * calm + GROWN_BY else SLOW
     return Bracket(low, None)
+
+
+def _none_over(trial: Trial) -> bool:
+    """Whether every request kept every limit: then the rate holds, the more so without the other
+    work that took cores meanwhile, and the ramp may go on. The fit does without the trial.
+    """
+    kept = not any(count.exceed for count in trial.counts.values())
+    return kept and bool(trial.counts) and not trial.overload and not trial.invalid
 
 
 def _missed(state: SearchState, trial: Trial) -> SearchStage[bool]:

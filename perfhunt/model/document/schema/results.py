@@ -127,7 +127,9 @@ RESULTS: dict[str, dict[str, str]] = {
         "processes": "Processes.",
         "switches_voluntary": "Voluntary context switches per second.",
         "switches_involuntary": "Involuntary context switches per second.",
+        "memory_hits": "Times that the memory of its cgroup was at its limit, and was taken back.",
         "oom_kills": "Processes killed for lack of memory.",
+        "tasks_refused": "Threads and processes that the limit of its cgroup (pids.max) forbade.",
         "host_cpu_share": "CPU used on the whole host, 0 to 1.",
         "psi_cpu": "Share of time some task waited for a CPU, 0 to 1.",
         "psi_io": "Share of time some task waited for the disk, 0 to 1.",
@@ -168,7 +170,7 @@ RESULTS: dict[str, dict[str, str]] = {
     },
     "Disturbance": {
         "trials": "Trials of the search.",
-        "set_aside": "Of those, how many other work spoiled: they were asked again.",
+        "set_aside": "Of those, how many other work spoiled: they do not count.",
         "used": "Of those, how many it disturbed and were used, for there was no quiet time.",
         "busy": (
             "Share of the host that other work took in those that were used (in those set aside,"

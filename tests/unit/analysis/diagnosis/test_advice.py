@@ -11,7 +11,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.answer.advice import CHANGE, next_step, tied
 from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import name_of_helpers
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from tests.unit.analysis.diagnosis.field import KNEE
@@ -55,6 +55,14 @@ def test_a_holder_that_mostly_sleeps_is_still_a_holder() -> None:
     kinds = {BottleneckClass.SLEEP, BottleneckClass.POOL}
     assert advised("pool", sleeps, kinds=kinds).startswith(CHANGE)
     assert not advised("pool", sleeps).startswith(CHANGE)
+
+
+def test_other_work_on_the_host_does_not_hide_what_the_service_costs_itself() -> None:
+    known = WhatIf(rate=260.0, low=200.0, high=300.0, removed=1.0, at_least=True)
+    step = advised("host", replace(PAY, what_if=known))
+    assert step.endswith("Of the service itself pay (shop/pay.py:7) costs most.")
+    still = replace(known, rate=KNEE.rate, at_least=False)
+    assert "pay" not in advised("host", replace(PAY, what_if=still))
 
 
 @pytest.mark.parametrize(

@@ -40,3 +40,16 @@ def test_cpu_that_the_holder_of_the_gil_does_not_explain_is_native_code(
 
 def test_a_wall_clock_profile_explains_no_cpu_and_is_not_blamed_for_it() -> None:
     assert not said(ProfileMode.WALL, 1.8)
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [(1, "holds 1 sample of"), (12, "too few for any share"), (90, "enough for large shares only")],
+)
+def test_a_handful_of_samples_is_not_enough_for_large_shares(samples: int, words: str) -> None:
+    profile = Profile("py-spy", "0.4", ProfileMode.GIL, 100.0, 10.0, {(Frame("f"),): samples})
+    span = Span.of(RUN.trials[0], profile)
+    found = cautions(read_evidence(Evidence(knee=span)), RUN.knee, (), None, None, ())
+    (said_of_it,) = (c.sentence for c in found if c.code == "profile-short")
+    assert words in said_of_it
+    assert ("large shares" in said_of_it) is (samples > 25)

@@ -6,8 +6,9 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
-from perfhunt.model.states import States, ThreadTime
-from tests.unit.scenes import classified, profile, ranked, series, used
+from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
+from perfhunt.model.states import States, ThreadState, ThreadTime
+from tests.unit.scenes import APP, THREADING, classified, profile, ranked, series, used
 
 AT_REST = "run_loop poll"
 
@@ -45,7 +46,9 @@ def test_waiters_for_a_pool_of_coroutines_blame_those_that_keep_it() -> None:
     evidence = Evidence(Span(100.0, instants=series(*moments), resources=used(0.1)))
     first, *_ = ranked(evidence)
     assert first.function == "load" and first.blamed.value == pytest.approx(0.070)
-    assert classified(evidence).category == "pool"
+    found = classified(evidence)
+    assert found.category == "pool"
+    assert "5.00 tasks waited in" in found.evidence[0]
 
 
 def test_work_handed_to_threads_is_counted_once_and_what_queues_for_them_is_a_queue() -> None:
@@ -127,3 +130,18 @@ def test_tasks_are_no_pool_of_threads_and_have_no_times_of_the_kernel() -> None:
     assert knee.account.states()["socket"] == pytest.approx(6.0)
     assert all(pool.threads == pytest.approx(1.0) for pool in knee.pools.values())
     assert knee.unseen == pytest.approx(0.0, abs=0.6)
+
+
+def test_no_worker_is_said_to_be_waited_for_by_tasks() -> None:
+    busy = ["run_loop>view>load_profile!sleep sleep", *["task serve>view>render loop"] * 3]
+    span = Span(100.0, service=0.100, instants=series(*[busy] * 24), resources=used(0.1))
+    first, *_ = ranked(Evidence(span))
+    assert "before a task had them" in first.evidence and "worker" not in first.evidence
+
+
+def test_that_the_script_called_a_function_is_not_worth_saying() -> None:
+    for caller, said in (("<module>", False), ("view", True)):
+        stack = (Frame(caller, APP), Frame("load_profile", APP), Frame("sleep", THREADING))
+        look = Instant(0.0, (ThreadSample(1, 1, stack, ThreadState.SLEEP),))
+        (finding,) = ranked(Evidence(Span(100.0, instants=Instants(1.0, (look,) * 24))))
+        assert ("Called from" in finding.evidence) is said

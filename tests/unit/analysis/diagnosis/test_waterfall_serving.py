@@ -136,3 +136,18 @@ def test_what_waits_while_no_request_is_there_waits_for_none() -> None:
     assert sum(part.knee for part in answer.parts) == pytest.approx(0.040)
     unknown = told(Evidence(knee, replace(base, in_service=())))
     assert sum(part.knee for part in unknown.parts) > 0.1 or unknown.missing
+
+
+def test_a_thread_that_is_as_busy_without_load_works_for_no_request() -> None:
+    # It holds the GIL for a background job; the knee is no faster than the baseline was.
+    job, answer = "begin>tally on_cpu*", "serve>view>price gil"
+    base = Span(10.0, service=0.030, instants=series(*[[job, answer], *[[job]] * 4] * 8))
+    knee = Span(12.0, service=0.060, instants=series(*[[job, answer], [job]] * 20))
+    at_rest = replace(IDLE, instants=series(*[[job, *[REST] * 6]] * 8).instants)
+    fall = told(Evidence(knee, base, idle=at_rest))
+    assert not fall.missing
+    assert LatencyPart.CPU not in {part.kind for part in fall.parts}
+    waited = pytest.approx(0.5 / 12 * 1e3 - 0.2 / 10 * 1e3)
+    assert added(fall, LatencyPart.GIL) == waited
+    # Unseen without load, it is one of those that serve.
+    assert added(told(Evidence(knee, base, idle=IDLE)), LatencyPart.GIL) != waited

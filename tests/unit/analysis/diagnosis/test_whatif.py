@@ -121,6 +121,24 @@ def test_what_does_not_use_the_limiting_resource_is_predicted_to_move_nothing_an
     assert "not expected to move the knee" in what_if.caveat
 
 
+@pytest.mark.parametrize(
+    ("holders", "waiting", "words"),
+    [
+        (1, 4, "who waits for the lock in pay was met 4 times only"),
+        (3, 32, "pay takes one of several locks"),
+    ],
+)
+def test_what_is_waited_for_and_not_known_well_enough_is_said(
+    holders: int, waiting: int, words: str
+) -> None:
+    calm = [*["serve>view>pay>ask!recv socket@n:1"] * holders, *["serve!get lock@Q"] * 16]
+    wanting = [*calm, *["serve>view>pay!enter lock@A"] * 2]
+    moments = [wanting] * (waiting // 2) + [calm] * (40 - waiting // 2)
+    idle = series(*[["serve!get lock@Q"] * 20] * 8)
+    evidence = Evidence(Span(100.0, instants=series(*moments)), idle=idle)
+    assert words in predicted(evidence, climb(capacity=146.0))["ask"].withheld
+
+
 def test_where_nothing_known_explains_the_capacity_there_is_no_prediction_but_the_reason() -> None:
     # 16 threads, each request in one of them for 40 ms, would allow 400/s; 146/s was all there was.
     moments = [["serve>view>ask socket@n:1"] * 4 + ["serve!get lock@Q"] * 12] * 32
