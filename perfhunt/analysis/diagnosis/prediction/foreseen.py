@@ -11,7 +11,7 @@ from math import floor
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
     generator_cost,
-    processes_bound_by_gil,
+    processes_on_one_core,
 )
 from perfhunt.analysis.diagnosis.prediction.curve import NOT_HELD, HeldBack, held_back
 from perfhunt.analysis.diagnosis.prediction.relief import Relief
@@ -69,7 +69,7 @@ def with_more_cores(
         sentence = f"{more} it may hold no more: {basis.model.binding.name} is what fills first."
     else:
         beside = generator_cost(trials, cores) if cores == host else 0.0
-        serial = processes_bound_by_gil(reading)
+        serial = processes_on_one_core(reading)
         name, units = f"the CPU ({cores:g} core{'' if cores == 1 else 's'})", cores
         if serial and serial <= cores:
             name, units = f"one core for each of its processes (the GIL, {serial})", float(serial)
