@@ -9,6 +9,8 @@ import pytest
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.target import find
+from perfhunt.target.proc import cgroup
+from perfhunt.target.process import process_of
 
 
 @pytest.mark.parametrize(
@@ -44,8 +46,8 @@ def test_a_process_of_ones_own_is_not_told_as_somebody_elses(
 def test_a_go_program_may_use_as_many_cores_as_it_was_told_to(
     runtime: str, own: str, limit: tuple[float, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find.cgroup, "cpu_limit", lambda _: (4.0, "cores of the host"))
+    monkeypatch.setattr(cgroup, "cpu_limit", lambda _: (4.0, "cores of the host"))
     monkeypatch.setattr(find, "variables", lambda _: {"GOMAXPROCS": own})
-    me = find.process_of(os.getpid())
+    me = process_of(os.getpid())
     assert me is not None
     assert find._cpu_limit(replace(me, runtime=runtime)) == limit
