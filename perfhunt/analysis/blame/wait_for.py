@@ -266,9 +266,7 @@ def _mostly(found: Iterable[bool]) -> bool:
 
 
 def _wait_for_threads(waiters: Sequence[Snapshot]) -> bool:
-    """Whether they are tasks known to wait for threads of a pool; the first of them are not known
-    yet, where that is told by what ended others.
-    """
+    """Whether they are tasks that wait for threads of a pool: of the first it is not known yet."""
     return _mostly(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
 
 
