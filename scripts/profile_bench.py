@@ -241,6 +241,10 @@ def _looked_at(runtime: Runtime, threads: int, repeats: int) -> Seen:
     with _running(runtime, threads) as program, tempfile.TemporaryDirectory() as place:
         target = find_target(ProcessSelector(pid=program.pid))
         policy = ProfilePolicy.REQUIRED
+        # What an investigation makes ready before it sends any load.
+        with closing(LiveProbes(target, Path(place), time.monotonic, policy, runtime.opened)) as it:
+            it.open()
+        time.sleep(_SETTLES)
 
         def attached() -> Work:
             probes = LiveProbes(target, Path(place), time.monotonic, policy, runtime.opened)

@@ -11,20 +11,20 @@ import gzip, json, os, pathlib, sys, tempfile
 place = pathlib.Path(sys.argv[1])
 source = pathlib.Path(json.load(sys.stdin)["Dir"], "python/internal/data/linux-amd64")
 place.parent.mkdir(parents=True, exist_ok=True)
-made = pathlib.Path(tempfile.mkdtemp(dir=place.parent))
-for each in json.loads((source / "files.json").read_text())["files"]:
-    path, content = made / each["name"], source / each["name"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if "symlink" in each:
-        path.symlink_to(each["symlink"])
-    elif not content.is_dir():
-        packed = each.get("compressed")
-        path.write_bytes(
-            gzip.decompress(content.with_name(content.name + ".gz").read_bytes())
-            if packed else content.read_bytes()
-        )
-        path.chmod(each["perm"] & 0o777)
-made.chmod(0o755)
-os.replace(made, place)
+with tempfile.TemporaryDirectory(dir=place.parent) as aside:
+    made = pathlib.Path(aside, place.name)
+    for each in json.loads((source / "files.json").read_text())["files"]:
+        path, content = made / each["name"], source / each["name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "symlink" in each:
+            path.symlink_to(each["symlink"])
+        elif not content.is_dir():
+            packed = each.get("compressed")
+            path.write_bytes(
+                gzip.decompress(content.with_name(content.name + ".gz").read_bytes())
+                if packed else content.read_bytes()
+            )
+            path.chmod(each["perm"] & 0o777)
+    os.replace(made, place)
 ' "$PYTHONS/3.14" 2>/dev/null || echo "could not unpack a Python 3.14: its tests are skipped" >&2
 fi

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 
 import typer
 
@@ -91,20 +95,40 @@ def _say_what_comes_next() -> None:
 
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
     """The verb, stopped by Ctrl-C as by any other signal; the parser's own answer to that would be
-    exit code 1.
+    exit code 1, and Python's to the others to end at once, with nothing put away.
     """
 
     @wraps(verb)
     def stopped(*args: object, **options: object) -> None:
         try:
-            verb(*args, **options)
+            with _signals_interrupt():
+                verb(*args, **options)
         except KeyboardInterrupt as interrupt:
             raise Stopped(
-                "interrupted by Ctrl-C",
+                f"interrupted by {' '.join(interrupt.args) or 'Ctrl-C'}",
                 "Runs that were kept until then, if any: perfhunt history",
             ) from interrupt
 
     return stopped
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP taken as Ctrl-C is, where they would end us at once."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    ours = threading.current_thread() is threading.main_thread()
+    ending = (signal.SIGTERM, signal.SIGHUP) if ours else ()
+    taken = [number for number in ending if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 for _name, _verb in VERBS.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,20 +18,24 @@ from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.change.git.kept import CodeState, code_state
+from perfhunt.errors import AttachFailed, ExitCode, Stopped
 from perfhunt.jobs.launched.service import launched
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import one_service, require_one_target, words_of
 from perfhunt.jobs.setup import blank_run, surroundings, with_doubt
+from perfhunt.load.seam import StopSignal
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.inside.look import StartedService
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import ProfilePolicy, SpanName
 from perfhunt.model.question import Question, Target
-from perfhunt.model.run import Run, RunKind, TargetProcess
+from perfhunt.model.run import Run, RunEnd, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
+from perfhunt.model.units import Seconds
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.remote.link import FarHost
 from perfhunt.profilers.remote.probes import FarProbes
+from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
 from perfhunt.target.address import beside, local_url
@@ -38,6 +43,7 @@ from perfhunt.target.code.sources import SourceTexts, sources
 from perfhunt.target.find import find_target
 from perfhunt.version import __version__
 
+_ASKED_EVERY: Seconds = 0.1  # as whatever sends load asks
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
 )
@@ -70,38 +76,47 @@ class ProfileRequest:
 
 
 def run_profile(request: ProfileRequest) -> Run:
-    """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
+    """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed;
+    Stopped for a signal, after what was seen until then was stored.
+    """
     require_one_target(request.command, request.pid, request.port)
-    if request.command:
-        with launched(request.command, "", loaded=False) as service:
-            return _profiled(request, service.target, service.started)
-    named = one_service("profile", request.pid, request.port)
-    if request.exec_prefix:
-        with FarHost(words_of("--exec-prefix", request.exec_prefix)) as far:
-            return _profiled_there(request, far)
-    with beside(named, needed=False) as entered:
-        return _profiled(request, find_target(named).noted(entered))
+    with Watchdog() as watchdog:
+        stop = watchdog.stop
+        if request.command:
+            with launched(request.command, "", stop, loaded=False) as service:
+                return _profiled(request, stop, service.target, service.started)
+        named = one_service("profile", request.pid, request.port)
+        if request.exec_prefix:
+            with FarHost(words_of("--exec-prefix", request.exec_prefix)) as far:
+                return _profiled_there(request, stop, far)
+        with beside(named, needed=False) as entered:
+            return _profiled(request, stop, find_target(named).noted(entered))
 
 
-def _profiled_there(request: ProfileRequest, far: FarHost) -> Run:
+def _profiled_there(request: ProfileRequest, stop: StopSignal, far: FarHost) -> Run:
     there = far.target(request.pid, request.port)
     target = there.target.noted(f"it was looked at by way of {far.prefix}")
     around = replace(far.environment(), perfhunt=__version__)
     question = Question(target=Target(there.url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
-    directory, began = RunDirectory.create(request.store, start), time.monotonic()
-    with closing(FarProbes(far, there, ProfilePolicy.REQUIRED)) as probes:
-        span = span_of(probes, request.seconds)
-        run = diagnosed(start, span, target, probes.sources)
+    directory = RunDirectory.create(request.store, start)
     again = f"perfhunt doctor --pid {target.root} --exec-prefix {shlex.quote(request.exec_prefix)}"
-    run = replace(run, seconds=time.monotonic() - began, next_step=f"What is seen there: {again}")
-    run, place = keep_run(directory, run)
-    return publish(run, place, None) if place is not None else run
+
+    def seen() -> Run:
+        with closing(FarProbes(far, there, ProfilePolicy.REQUIRED)) as probes:
+            span = span_of(probes, request.seconds, stop)
+            run = diagnosed(start, span, target, probes.sources)
+        return replace(run, next_step=f"What is seen there: {again}")
+
+    return _kept(directory, start, stop, seen)
 
 
 def _profiled(
-    request: ProfileRequest, target: TargetProcess, started: StartedService | None = None
+    request: ProfileRequest,
+    stop: StopSignal,
+    target: TargetProcess,
+    started: StartedService | None = None,
 ) -> Run:
     url = local_url(target) if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
@@ -112,12 +127,35 @@ def _profiled(
     start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
     start = replace(start, launched=started)
     directory = RunDirectory.create(request.store, start)
+
+    def seen() -> Run:
+        profiles = directory.path / "profiles"
+        span = look(target, profiles, request.seconds, request.open_target, stop)
+        run = diagnosed(start, span, target)
+        return replace(run, cautions=(*run.cautions, *code_cautions(code)))
+
+    return _kept(directory, start, stop, seen)
+
+
+def _kept(directory: RunDirectory, start: Run, stop: StopSignal, seen: Callable[[], Run]) -> Run:
+    """The run that was `seen`, stored. Raises Stopped once it is, when it was to end early."""
     began = time.monotonic()
-    span = look(target, directory.path / "profiles", request.seconds, request.open_target)
-    run = replace(diagnosed(start, span, target), seconds=time.monotonic() - began)
-    run = replace(run, cautions=(*run.cautions, *code_cautions(code)))
+    try:
+        run = seen()
+    except AttachFailed:
+        if not stop():
+            raise
+        run = replace(start, knee=_NO_LOAD)  # There was no time to see anything.
+    run = replace(run, seconds=time.monotonic() - began)
+    why = stop()
+    if why:
+        run = replace(run, ended=f"{RunEnd.STOPPED}: {why}", exit_code=int(ExitCode.STOPPED))
     run, place = keep_run(directory, run)
-    return publish(run, place, None) if place is not None else run
+    run = publish(run, place, None) if place is not None else run
+    if why:
+        kept = f"What was seen until then is kept: perfhunt report {place}"
+        raise Stopped(why, kept if place is not None else run.cautions[0].sentence)
+    return run
 
 
 def code_cautions(code: CodeState) -> tuple[Caution, ...]:
@@ -125,19 +163,25 @@ def code_cautions(code: CodeState) -> tuple[Caution, ...]:
     return (Caution(CautionCode.EVIDENCE_LOST, code.doubt),) if code.doubt else ()
 
 
-def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:
-    """One span of the live target: on-CPU stacks, instants and states together, per second."""
+def look(
+    target: TargetProcess, directory: Path, seconds: int, opened: bool, stop: StopSignal
+) -> Span:
+    """One span of the live target: on-CPU stacks, instants and states together, per second. It ends
+    early when `stop` gives a reason.
+    """
     policy = ProfilePolicy.REQUIRED
     with closing(LiveProbes(target, directory, time.monotonic, policy, opened)) as probes:
-        return span_of(probes, seconds)
+        return span_of(probes, seconds, stop)
 
 
-def span_of(probes: LiveProbes | FarProbes, seconds: int) -> Span:
-    """One span of whatever these probes look at."""
+def span_of(probes: LiveProbes | FarProbes, seconds: int, stop: StopSignal) -> Span:
+    """One span of whatever these probes look at, until `stop` gives a reason."""
     probes.open()
     probes.resources()
     with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not stop():
+            time.sleep(min(left, _ASKED_EVERY))
     used = probes.resources()
     return Span(
         1.0,

@@ -186,8 +186,7 @@ class StepDone(Message, frozen=True):
     own time.monotonic.
 
     `routes` and `users` are a closed loop's: names as they were met, and how many users there were.
-    `lost` says that of the processes that shared the load one is gone, `starved` that the load was
-    taken off because the controller got no CPU.
+    `lost`: of the processes that shared the load one is gone. `starved`: the controller got no CPU.
     """
 
     seconds: Seconds
@@ -208,9 +207,8 @@ class StepDone(Message, frozen=True):
     starved: bool = False
     wire: WireAccount | None = None  # where the sender looks at it
     tasks: tuple[TaskTime, ...] = ()  # of a locustfile
-    refused: dict[
-        str, int
-    ] = {}  # connections to what was not cleared, by where they would have gone
+    # Connections to what was not cleared, by where they would have gone.
+    refused: dict[str, int] = {}
 
 
 class ProbeAnswered(Message, frozen=True):

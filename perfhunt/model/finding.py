@@ -97,6 +97,9 @@ class CautionCode(StrEnum):
     LEFT_RUNNING = "left-running"  # what a command started went on beside the runs after
     DRIFT = "drift"  # the service changed while it was looked at
     DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
+    THROTTLED = "throttled"  # by the CPU quota, and something else stops it
+    MEMORY_LIMIT = "memory-limit"  # nearly used up, or killed for, and something else stops it
+    TASKS_REFUSED = "tasks-refused"  # no more threads or processes were allowed
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused

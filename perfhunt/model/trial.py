@@ -165,7 +165,9 @@ class Resources:
     processes: int | None = None
     switches_voluntary: float | None = None  # per second
     switches_involuntary: float | None = None  # per second
+    memory_hits: int | None = None  # times that its cgroup's memory was at its limit
     oom_kills: int | None = None
+    tasks_refused: int | None = None  # threads and processes that its cgroup's pids.max forbade
     host_cpu_share: Share | None = None
     psi_cpu: Share | None = None  # share of time some task waited for a CPU
     psi_io: Share | None = None
@@ -212,8 +214,7 @@ class Interference:
     busiest: tuple[Neighbour, ...] = ()  # the most first
     steal: Share | None = None  # of the host's time, taken by the hypervisor
     throttled: Share | None = None  # of the target's quota periods
-    # How fast a core did a fixed piece of work, over the best of the run: the median, and the
-    # slowest tenth.
+    # Speed of a core at a fixed piece of work, over the best of the run: median, slowest tenth.
     speed: Share | None = None
     speed_worst: Share | None = None
     readings: int = 0  # of the speed
@@ -230,9 +231,7 @@ class Generator:
     gc_pause_max: Seconds = 0.0
     fds_share: Share | None = None
     ports_share: Share | None = None
-    little_ratio: float | None = (
-        None  # mean in-flight / (rate x mean response); 1 when nothing is late
-    )
+    little_ratio: float | None = None  # mean in-flight / (rate x mean response); 1: nothing is late
     notes: tuple[str, ...] = ()
     # Where a locustfile would have gone -> connections that were refused it.
     refused: Mapping[str, int] = field(default_factory=dict)

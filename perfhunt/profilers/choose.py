@@ -17,12 +17,14 @@ _ANY_PROCESS = "native"  # the runtime of a profiler that can sample whatever ru
 @dataclass(frozen=True, slots=True)
 class AttachPlan:
     """What to attach: a profiler of its workers and its `mode`; `looks`: what makes lookers
-    at all its threads, where there are any. `reasons` says why each thing is, or is not, there.
+    at all its threads, where there are any. `because` is why it is that profiler and mode,
+    `reasons` are why it is no other, and who else could tell more.
     """
 
     profiler: Profiler | None = None
     mode: ProfileMode = ProfileMode.CPU
     looks: LookerMaker | None = None
+    because: str = ""
     reasons: tuple[str, ...] = ()
 
 
@@ -34,7 +36,7 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
     may be empty: thread states from /proc are taken in any case.
     """
     reasons: list[str] = []
-    chosen, mode = None, ProfileMode.CPU
+    chosen, mode, because = None, ProfileMode.CPU, ""
     for profiler in _candidates(target):
         if profiler.opens and not opened:
             reasons.append(f"{profiler.name} is not used unless allowed, since it {profiler.opens}")
@@ -44,12 +46,13 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
             continue
         mode, because = profiler.mode_for(target)
         chosen = profiler
-        reasons.append(f"{profiler.name}, {mode}: {because}")
         break
     if advice := other_profiler(target.runtime, target.workers[0]):
         reasons.append(advice)
     looks = looker_maker(target.runtime, opened)
-    return AttachPlan(chosen, mode, looks, tuple(reasons))
+    return AttachPlan(
+        profiler=chosen, mode=mode, looks=looks, because=because, reasons=tuple(reasons)
+    )
 
 
 def _candidates(target: TargetProcess) -> list[Profiler]:

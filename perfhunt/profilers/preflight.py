@@ -7,9 +7,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import AttachFailed
@@ -18,14 +16,15 @@ from perfhunt.model.question import Question, Ramp, Safety
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.choose import choose
-from perfhunt.profilers.profiler import Profiler
+from perfhunt.profilers.choose import RATE_HZ, choose
+from perfhunt.profilers.profiler import Profiler, stacks_read
 from perfhunt.profilers.state_sampler import Pace
 from perfhunt.profilers.table import PROFILERS, looker_maker
 from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.environment import package_version
 from perfhunt.target.host.standing import standing
+from perfhunt.target.leash import scratch
 
 _TRIED_FOR, _TRIED_HZ = 1, 50  # seconds and samples per second: enough to see that there are some
 _CONNECTS: Seconds = 2.0
@@ -44,7 +43,7 @@ def checks(
         made += [
             *_one_profiler_for(target),
             *_looks(target),
-            _plan(target),
+            *_plan(target),
             *(ok("target", note) for note in target.notes),
             *standing(target),
         ]
@@ -84,6 +83,7 @@ def _profilers(target: TargetProcess | None) -> Iterator[Check]:
             yield _attach(profiler, target)
         else:
             asks = f"; it is used with --open-target only, since it {profiler.opens}"
+            asks = asks if target is None else "; --open-target allows it"
             yield ok(
                 profiler.name,
                 f"{profiler.name} is here: {profiler.help}{asks if profiler.opens else ''}",
@@ -96,9 +96,9 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
     pid = target.workers[0]
     # An idle target has no stack on the CPU to show.
     mode = ProfileMode.WALL if ProfileMode.WALL in profiler.modes else profiler.modes[0]
-    with tempfile.TemporaryDirectory(prefix="perfhunt-doctor-") as scratch:
+    with scratch("perfhunt-doctor-") as place:
         try:
-            capture = profiler.attach([pid], _TRIED_FOR, _TRIED_HZ, mode, Path(scratch))
+            capture = profiler.attach([pid], _TRIED_FOR, _TRIED_HZ, mode, place)
             try:
                 profile = capture.wait()
             finally:
@@ -116,13 +116,21 @@ def _terms(profiler: Profiler) -> str:
     return cost + (f"; not seen: {profiler.blind}" if profiler.blind else "")
 
 
-def _plan(target: TargetProcess) -> Check:
+def _plan(target: TargetProcess) -> Iterator[Check]:
     """What a run would attach, and why that."""
     plan = choose(target)
-    said = "; ".join(plan.reasons) or f"no profiler is for {target.runtime or 'this runtime'}"
-    looks = "all threads are looked at" if plan.looks else "waiting threads: by their states alone"
-    states = f"thread states are read for {Pace().cost:.0%} of a core at most, and name no function"
-    return ok("what is used", f"{said}; {looks}; {states}")
+    if plan.profiler is not None:
+        how = f"{plan.profiler.name} at {RATE_HZ}/s ({plan.mode}): {plan.because}"
+        yield ok("what runs", how)
+    else:
+        yield ok("what runs", f"nothing samples {target.runtime or 'this runtime'}")
+    yield from (ok("not used", reason) for reason in plan.reasons)
+    stacks = "all that `looks` reads, over and over" if plan.looks else "no stacks"
+    states = f"thread states are read for {Pace().cost:.0%} of a core at most"
+    alone = (
+        "" if plan.looks else ": how long threads wait and for what kind of thing, in no function"
+    )
+    yield ok("what waits", f"{stacks}; {states}{alone}")
 
 
 def _limits(target: TargetProcess | None, question: Question | None) -> Iterator[Check]:
@@ -163,11 +171,8 @@ def _looks(target: TargetProcess) -> Iterator[Check]:
     except AttachFailed as error:
         yield warn(name, error.message, error.hint)
         return
-    tasks = sum(sample.task for sample in samples)
-    threads = [f"{len(samples) - tasks} threads"] if tasks < len(samples) or not tasks else []
-    kind = "goroutines" if target.runtime == "go" else "tasks"
-    seen = f"{' and '.join([*threads, f'{tasks} {kind}'])} of pid {pid}"
-    read_how = f"the stacks of {seen} were read {looker.how}"
+    kind = "goroutine" if target.runtime == "go" else "task"
+    read_how = f"the stacks of {stacks_read(samples, kind)} of pid {pid} were read {looker.how}"
     blind = f"; they cost {looker.cost_limit:.0%} of a core at most"
     blind += f"; not seen: {looker.unseen}" if looker.unseen else ""
     if why:

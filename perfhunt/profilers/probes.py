@@ -195,7 +195,11 @@ class LiveProbes:
         return None if capture is None else self.taken(EvidenceKind.IDLE, capture)
 
     def _waited_on(self) -> frozenset[str]:
-        return self.sampler.waited_on() if self.sampler is not None else frozenset()
+        """Where the target's threads waited, and where its connections led: one that lives for
+        milliseconds is met by neither for certain.
+        """
+        waited = self.sampler.waited_on() if self.sampler is not None else frozenset()
+        return waited | self._monitor.led_to
 
     def resources(self) -> Resources:
         """What the target used since the last call."""

@@ -154,3 +154,11 @@ def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int) -> Path
     file = out / f"{profiler.name}-{mode}-{pid}{profiler.suffix}"
     file.unlink(missing_ok=True)
     return file
+
+
+def stacks_read(samples: Sequence[ThreadSample], kind: str) -> str:
+    """How many threads a look met, and how many tasks of a kind: `2 threads and 1 task`."""
+    tasks = sum(sample.task for sample in samples)
+    counts = ((len(samples) - tasks, "thread"), (tasks, kind))
+    said = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in counts if n]
+    return " and ".join(said) or "no thread"

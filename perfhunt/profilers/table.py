@@ -19,7 +19,9 @@ from perfhunt.profilers.perf.profiler import PerfProfiler
 from perfhunt.profilers.profiler import Looker, LookerMaker, Profiler
 from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
-from perfhunt.profilers.tokio.profiler import TokioProfiler
+from perfhunt.profilers.tokio.looks import TokioLooker
+from perfhunt.profilers.tokio.profiler import CONSOLE, TOKIO, TokioProfiler
+from perfhunt.target.binary.crates import linked_crates
 
 _ALL: tuple[Profiler, ...] = (
     PySpyProfiler(several_interpreters),
@@ -54,8 +56,12 @@ def jvm_looker(pid: int) -> tuple[Looker, str]:
 
 
 def native_looker(pid: int) -> tuple[Looker, str]:
-    """Registers and copies of stacks. Raises AttachFailed."""
-    return NativeLooker(pid), ""
+    """Registers and copies of stacks; of a program with tokio in it its tasks as well, but where
+    its console tells of them. Raises AttachFailed.
+    """
+    crates = linked_crates(f"/proc/{pid}/exe")
+    on_tokio = TOKIO in crates and CONSOLE not in crates
+    return (TokioLooker if on_tokio else NativeLooker)(pid), ""
 
 
 # Whether a door may be opened into the target; then as above.

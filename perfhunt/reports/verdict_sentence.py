@@ -135,6 +135,8 @@ def _named(finding: Finding) -> str:
 def _cut_short(run: Run) -> str:
     ended, why = _ENDINGS.get(run.ending, "Failed"), run.ended.partition(":")[2].strip()
     reason = f": {why}" if why else ""
+    if run.kind == RunKind.PROFILE:
+        return f"{ended}{reason.rstrip('.')}. What follows was seen until then."
     if isinstance(run.knee, Knee):
         return f"{ended}{reason}. Until then the knee was at {knee_words(run.knee)}."
     low = run.knee.low

@@ -51,6 +51,9 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
+                # Whoever starts us by nohup wants it ignored.
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._former[number] = signal.signal(number, self._on_signal)
             self._heard, self._wakes = os.pipe()
             for end in (self._heard, self._wakes):

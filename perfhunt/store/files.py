@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from perfhunt.errors import StoreError, Unreadable
-from perfhunt.model.document.bounded import json_value, numbered, read_all
+from perfhunt.model.document.bounded import json_value, numbered, read_all, too_large
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Bytes
 
@@ -174,6 +174,8 @@ def regular_bytes(path: Path, most: Bytes = LARGEST) -> bytes:
     device would keep us waiting), Unreadable for one larger than `most`.
     """
     with _regular(path) as file:
+        if os.fstat(file.fileno()).st_size > most:
+            raise too_large(str(path), most)
         return read_all(file.read, most, str(path))
 
 

@@ -21,7 +21,8 @@ _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was f
 
 
 _FILE = "perfhunt.toml"  # what is read unless said
-_BY_URL = "# process = { pid = 4242 }          # else who listens on that socket"
+_BY_URL = "# process = { pid = 4242 }"
+_FINDS = "finds the process again after a restart; or pid, pidfile, command"
 _HOME = """[[traffic]]
 name = "home"
 request = "GET /"
@@ -61,6 +62,9 @@ def init_text(
         environment=BLANK if elsewhere else TargetEnvironment.LOCAL,
         url=json_text(url or "http://127.0.0.1:8000"),
         process=process,
+        finds="else who listens on that socket; or pidfile, command"
+        if process == _BY_URL
+        else _FINDS,
         traffic=traffic.toml.rstrip() if traffic is not None else _HOME,
         allowed=json_text(allowed),
         suggested="".join(f"# {_plain(line)}\n" for line in (traffic.slo if traffic else ())),

@@ -21,7 +21,7 @@ from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import KeptCommand, inherited, run, spawn
 from perfhunt.target.proc.files import tail as end_of_file
-from perfhunt.target.proc.sockets import held_listening
+from perfhunt.target.proc.sockets import endpoint_name, held_listening
 from perfhunt.target.proc.tree import descendants
 
 # Generous: only a command that will never listen waits so long.
@@ -236,8 +236,8 @@ def _left_behind(service: Launched) -> str:
 def _elsewhere(service: Launched) -> str:
     """Where it listens instead, as a sentence; "" where that is nowhere, or is not told."""
     held = [row for pid in descendants([service.pid]) for row in held_listening(pid)]
-    ports = ", ".join(map(str, sorted({row.local_port for row in held})))
-    return f" It listens on port {ports} instead." if ports else ""
+    places = ", ".join(sorted({endpoint_name(row.local, row.local_port) for row in held}))
+    return f" It listens on {places} instead." if places else ""
 
 
 def check_alive(service: Launched) -> None:

@@ -1,5 +1,6 @@
 """Starts a command on a leash: in a session of its own, with a keeper beside it that ends it and
-whatever it started when it is told to, or when this process is no more, however it went.
+whatever it started when it is told to, or when this process is no more, however it went. So do the
+directories that this process makes for a while.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,16 @@ _STARTED_WITHIN: Seconds = 30.0  # an interpreter without packages starts in 20 
 _KILLED_WITHIN: Seconds = 12.0  # longer than a keeper goes on killing
 _LEAVES_WITHIN: Seconds = 0.1  # a keeper with nothing to keep
 _KIB: Bytes = 1024  # the unit of ru_maxrss on Linux (getrusage(2))
+# The end of its input is the end of whoever made the directory, or of the need for it. What keepers
+# end may write there for a while yet: they have killed it within the seconds that are tried here.
+_SWEEPER = """
+import os, shutil, sys, time
+sys.stdin.buffer.read()
+until = time.monotonic() + 10
+while os.path.lexists(sys.argv[1]) and time.monotonic() < until:
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    time.sleep(0.02)
+"""
 SECRET_VARIABLE = "PERFHUNT_WORKERS_SECRET"  # read by `load.trust.secret`
 
 # Commands that have ended, while something that they started (a daemon) goes on: it is kept as long
@@ -195,6 +206,24 @@ def spawn(
             its_own = inherited() if environment is None else environment
             program.write(_program(theirs.fileno(), words, its_own))
     return KeptCommand(process, ours)
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A new directory in the place for temporary files, gone with the block, or with this process,
+    however it goes. Raises OSError.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix) as directory,
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _SWEEPER, directory],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ),
+    ):
+        yield Path(directory)
 
 
 def _program(line: int, words: Sequence[str], environment: Mapping[str, str]) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.target.proc.files import link, mapped, text
+from perfhunt.target.proc.files import FileBytes, link, text
 
 _PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?\d?[a-z]*(?:\.so[\d.]*)?")
 _INTERPRETER = re.compile(r"python[\d.]*[a-z]*(?:-dbg)?")  # as distributions name the program
@@ -173,8 +173,8 @@ def _search(pid: int, path: str, pattern: bytes) -> str:
     """
     whole = f"/proc/{pid}/exe" if path == _program(pid) else f"/proc/{pid}/root{path}"
     try:
-        with mapped(whole) as content:
-            match = re.search(pattern, content)
+        with FileBytes(whole) as content:
+            match = next(content.matches(re.compile(pattern)), None)
             return match[1].decode("ascii", "replace") if match else ""
     except (OSError, ValueError):
         return ""
@@ -227,11 +227,11 @@ def _go_version(exe: str) -> str:
     inline since Go 1.18.
     """
     try:
-        with mapped(exe) as content:
+        with FileBytes(exe) as content:
             at = content.find(_GO_MAGIC)
             if at < 0:
                 return ""
-            head = content[at : at + 64]
+            head = content.at(at, 64)
     except (OSError, ValueError):
         return ""
     # Byte 15 holds flags, of which 2 means inline strings; byte 32 the length of the first of them.

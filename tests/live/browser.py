@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,8 +136,10 @@ class Tab:
 
 
 @contextmanager
-def browser(*, scripts: bool = True) -> Iterator[Tab]:
-    """A tab of a browser of its own, ended with the block; `scripts`: whether pages run theirs."""
+def browser(*, scripts: bool = True, flags: Sequence[str] = ()) -> Iterator[Tab]:
+    """A tab of a browser of its own, ended with the block; `scripts`: whether pages run theirs;
+    `flags`: more of the browser's.
+    """
     assert BROWSER is not None
     ours, its = os.pipe(), os.pipe()  # what it reads, what it writes
 
@@ -149,7 +151,7 @@ def browser(*, scripts: bool = True) -> Iterator[Tab]:
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         child = subprocess.Popen(
-            [BROWSER, *_OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            [BROWSER, *_OPTIONS, *flags, f"--user-data-dir={profile}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=put_in_place,

@@ -109,7 +109,7 @@ def test_doctor_by_way_of_a_command_says_what_is_seen_there(tmp_path: Path) -> N
         done = perfhunt(tmp_path, "doctor", "--pid", "1", "--exec-prefix", there.prefix, "--json")
         gone = perfhunt(tmp_path, "doctor", "--pid", "2222222", "--exec-prefix", there.prefix)
     said = {check["name"]: check["sentence"] for check in json.loads(done.stdout)}
-    assert "1 threads and 0 tasks of pid 1 were read from its memory" in said["looks"]
+    assert "the stacks of 1 thread of pid 1 were read from its memory" in said["looks"]
     assert gone.returncode == 2 and "no process with pid 2222222" in gone.stderr
 
 

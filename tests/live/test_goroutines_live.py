@@ -16,6 +16,8 @@ import pytest
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wait_for import Contention
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.model.profile import Instants, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.go.looks import GoLooker, go_looker
@@ -175,5 +177,6 @@ def test_who_holds_a_lock_or_a_pool_is_found_beside_decoys(
     assert busiest.waiter[0] == culprit and {name for name, _ in busiest.holders} == {culprit}
     assert busiest.is_pool is (at_once > 1)
     assert busiest.concurrent == pytest.approx(at_once, rel=0.15)
+    assert rank(reading, suspects_of(reading))[0].function == culprit
     # Little's law: those that are not inside wait, but for what the clients take.
     assert 0.5 * (CLIENTS - at_once) < busiest.waiting <= CLIENTS - at_once + 0.5

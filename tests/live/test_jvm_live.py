@@ -63,21 +63,25 @@ def kiosk(classes: Path, mode: str, *options: str) -> Iterator[tuple[int, int]]:
     [
         ("lock", "Kiosk.printReceipt", "lock", 1 / 0.008),
         ("pool", "Kiosk.runQuery", "pool", 3 / 0.024),
+        ("hot", "Kiosk.priceBasket", "cpu", None),
     ],
 )
-def test_the_planted_wait_is_named_first_and_its_kind(
-    classes: Path, tmp_path: Path, mode: str, culprit: str, category: str, capacity: float
+def test_the_planted_wait_or_hot_function_is_named_first_and_its_kind(
+    classes: Path, tmp_path: Path, mode: str, culprit: str, category: str, capacity: float | None
 ) -> None:
-    """The capacity is the service's own: one holder at a time for 8 ms, three for 24 ms."""
+    """The capacity is the service's own: one holder at a time for 8 ms, three for 24 ms; of a hot
+    function it is the machine's. That one's loop the recorder of JDK 17 hardly sees.
+    """
     with kiosk(classes, mode) as (pid, port):
-        drive(port, 2.0, "users", 8)
+        most = drive(port, 2.0, "users", 8)["completed"]
+        capacity = capacity or most
         target = find_target(ProcessSelector(pid=pid))
         probes = LiveProbes(target, tmp_path, time.monotonic)
         probes.open()
         try:
             idle = probes.idle()
-            base = observe(probes, port, "baseline", 3.0, 0.1 * capacity)
-            knee = observe(probes, port, "knee", 6.0, 0.9 * capacity)
+            base = observe(probes, port, "baseline", 2.0, 0.1 * capacity)
+            knee = observe(probes, port, "knee", 4.0, 0.9 * capacity)
         finally:
             probes.close()
         assert runs_freely(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -59,20 +60,24 @@ def test_a_launched_service_is_measured_kept_and_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.beside
-def test_killed_in_the_middle_perfhunt_leaves_no_service(tmp_path: Path) -> None:
+def test_killed_in_the_middle_perfhunt_leaves_no_service_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_text(QUICK)
+    aside = tmp_path / "aside"
+    aside.mkdir()
     child = subprocess.Popen(
         [sys.executable, "-m", "perfhunt", "investigate", "--json", *leaky("threads")],
         cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(aside)},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert child.stdout is not None
     line = next(line for line in child.stdout if "started pid" in line)
     service = psutil.Process(int(line.partition("started pid ")[2].partition(",")[0]))
+    assert any(aside.glob("*/service.log"))
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    assert until(lambda: not service.is_running(), 10)
+    assert until(lambda: not service.is_running() and not any(aside.iterdir()), 10)
 
 
 @pytest.mark.beside

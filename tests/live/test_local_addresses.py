@@ -8,6 +8,9 @@ import contextlib
 import os
 import socket
 import struct
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from perfhunt.errors import TargetNotFound
+from perfhunt.jobs.launched.service import launched
 from perfhunt.model.question import ProcessSelector, RequestTemplate
 from perfhunt.model.run import Listener, TargetProcess
 from perfhunt.model.text.socket_url import socket_url
@@ -131,6 +135,42 @@ def test_a_service_on_ipv6_alone_is_found_and_loaded(on_ipv6: str, tmp_path: Pat
     assert local_url(target) == on_ipv6
     host = on_ipv6.removeprefix("http://")
     assert asked(on_ipv6, tmp_path, f"\r\nHost: {host}\r\n").outcomes == {"ok": 20}
+
+
+def cli(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "perfhunt", *words], cwd=directory, capture_output=True, text=True
+    )
+
+
+def verbs_find(url: str, directory: Path) -> None:
+    pid = find_target(ProcessSelector(), url).root
+    made = cli(directory, "init", "--pid", str(pid))
+    assert made.returncode == 0, made.stderr
+    file = directory / "perfhunt.toml"
+    assert tomllib.loads(file.read_text())["target"]["url"] == url
+    file.write_text(f'schema = 1\n[target]\nurl = "{url}"\n[slo]\nlatency = {{ p99 = "<= 1s" }}\n')
+    looked = cli(directory, "doctor", "--watch", "0")
+    assert "ok    target answers" in looked.stdout, looked.stdout
+    assert cli(directory, "profile", "--pid", str(pid), "--seconds", "4").returncode == 0
+
+
+def test_verbs_find_a_service_on_a_unix_socket(on_unix: str, tmp_path: Path) -> None:
+    verbs_find(on_unix, tmp_path)
+
+
+@pytest.mark.parametrize("on_ipv6", ["::1"], indirect=True)
+def test_verbs_find_a_service_on_ipv6(on_ipv6: str, tmp_path: Path) -> None:
+    verbs_find(on_ipv6, tmp_path)
+
+
+def test_a_launched_service_is_found_where_no_127_0_0_1_leads(sock: Path) -> None:
+    on_ipv6 = (sys.executable, "-m", "http.server", "--bind", "::1", "{port}")
+    with launched(on_ipv6, "", loaded=False) as service:
+        (at,) = service.target.listeners
+        assert service.url == f"http://[::1]:{at.port}"
+    with launched(python("mirror.py", str(sock)), "", loaded=False) as service:
+        assert service.url == socket_url(str(sock))
 
 
 def test_a_service_of_both_kinds_of_addresses_is_loaded_by_ipv4() -> None:

@@ -18,6 +18,7 @@ from perfhunt.profilers.native.inlining import inlining
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import PROFILERS
+from perfhunt.profilers.tokio.looks import TokioLooker
 from perfhunt.target.binary.inlined import NEEDED, available
 from perfhunt.target.find import find_target
 from tests.live.native_targets.build import built, built_with_tokio
@@ -76,6 +77,35 @@ def test_the_function_that_holds_what_others_wait_for_is_named_first(
     assert classified(evidence).category == kind, classified(evidence)
 
 
+@pytest.mark.beside
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("planted", "kind", "most"),
+    [("mutex", BottleneckClass.LOCK, 1), ("pool", BottleneckClass.POOL, 2)],
+)
+def test_tasks_that_wait_for_tokios_permits_are_seen_without_its_console(
+    planted: str, kind: BottleneckClass, most: int, tmp_path: Path
+) -> None:
+    program = built_with_tokio(console=False)
+    with running("", planted, "0", program=program) as target:
+        with closing(TokioLooker(target.pid)) as looker:
+            looker.look()
+            if "Permission denied" in looker.unseen:
+                pytest.skip(looker.unseen)
+        evidence = waits_of(target, tmp_path)
+        assert runs_freely(target.pid)
+    instants = evidence.knee.instants
+    assert instants is not None
+    threads = [sample for instant in instants for sample in instant.threads]
+    there = sum(t.task or bool(t.holds) for t in threads) / len(instants)
+    had = sum(bool(t.holds) for t in threads) / len(instants)
+    # By Little's law so many requests are in the service: whoever has no permit waits for one.
+    assert there == pytest.approx(evidence.knee.requests, rel=0.2)
+    assert had == pytest.approx(most, rel=0.3)
+    assert ranked(evidence)[0].function == "tok::serve", ranked(evidence)
+    assert classified(evidence).category == kind, classified(evidence)
+
+
 @needs_perf
 @pytest.mark.long
 @pytest.mark.timeout(1200)
@@ -91,7 +121,7 @@ def test_tokios_console_says_who_waits_for_what_and_which_task_blocks(
     planted: str, kind: BottleneckClass, named: str, tmp_path: Path
 ) -> None:
     port = str(free_port())
-    with running("", planted, "0", port, program=built_with_tokio()) as target:
+    with running("", planted, "0", port, program=built_with_tokio(console=True)) as target:
         evidence = waits_of(target, tmp_path, on_cpu=True)
     bottleneck = classified(evidence)
     assert bottleneck.category == kind, bottleneck

@@ -15,6 +15,8 @@ import pytest
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wait_for import Contention
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.model.profile import Instants, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.instants import InstantsCapture
@@ -79,6 +81,12 @@ def read(instants: Instants) -> EvidenceReading:
     return read_evidence(Evidence(Span(100.0, instants=instants), runtime="node"))
 
 
+def first(instants: Instants) -> str:
+    """The function that is ranked first."""
+    reading = read(instants)
+    return rank(reading, suspects_of(reading))[0].function
+
+
 def tasks(instants: Instants) -> list[ThreadSample]:
     return [sample for instant in instants for sample in instant.threads if sample.task]
 
@@ -92,6 +100,7 @@ def contention(instants: Instants) -> Contention:
     ("path", "waiter", "holder", "places"),
     [
         ("/lock", "take", "postEntry", 1),
+        ("/chain", "writeLog", "writeLog", 1),
         ("/pool", "take", "runQuery", 2),
         # A queue of callbacks: who has one of the agent's two sockets waits for the other end.
         ("/agent", "askStock", "askStock", 2),
@@ -107,6 +116,7 @@ def test_who_has_a_lock_or_a_place_is_told_by_who_was_given_it(
     assert waited.waiter[0] == waiter
     assert waited.is_pool == (places > 1)
     assert waited.waiting > (CLIENTS - places) / 2
+    assert first(instants) == holder
     # The other lock has room for all.
     audited = [t for t in tasks(instants) if any(f.function == "audit" for f in t.stack)]
     assert ThreadState.LOCK not in {t.state for t in audited}
@@ -134,10 +144,12 @@ def test_what_nothing_has_ended_yet_is_known_by_what_was_begun_for_it(service: T
 
 
 def test_a_wait_for_the_pool_of_threads_is_one_for_helpers(service: Target) -> None:
-    waited = contention(looked_at(service, "/threads"))
+    instants = looked_at(service, "/threads")
+    waited = contention(instants)
     assert waited.waiter[0] == "derive"
     assert waited.handoff
-    assert waited.waiting > CLIENTS / 2
+    assert waited.waiting > len(tasks(instants)) / len(instants) / 2
+    assert first(instants) == "derive"
 
 
 def test_a_function_that_sleeps_on_the_loop_is_found_asleep_there(service: Target) -> None:

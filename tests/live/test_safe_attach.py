@@ -17,12 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, ExitCode
 from perfhunt.model.profile import ProfileMode
+from perfhunt.model.run import RunEnd
 from perfhunt.profilers.py_spy import dump, program
 from perfhunt.profilers.table import PROFILERS
+from perfhunt.store.rundir import read_directory
 from perfhunt.target.proc.sockets import held_listening
 from tests.live.profiler_targets.launch import HERE, Target, eventually, running
+from tests.live.running import SERVICES
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
 GONE_WITHIN = 20.0  # seconds, on a busy host; on a calm one a keeper takes half a second
@@ -120,6 +123,40 @@ def test_of_a_killed_look_nothing_is_left(way: str, tmp_path: Path) -> None:
         assert every_thread_runs(target.pid)
         before = float(target.ask())
         assert eventually(lambda: float(target.ask()) > before)
+
+
+@pytest.mark.parametrize(
+    ("started", "number"),
+    [(False, signal.SIGTERM), (True, signal.SIGHUP)],
+    ids=["a pid, TERM", "a command, HUP"],
+)
+def test_a_profile_that_a_signal_ends_is_kept_as_far_as_it_went(
+    started: bool, number: signal.Signals, tmp_path: Path
+) -> None:
+    mark, service = uuid.uuid4().hex, str(SERVICES / "prices.py")
+    with running("threads.py", "spin", "sleep", "lock") as target:
+        which = ["--", sys.executable, service] if started else ["--pid", str(target.pid)]
+        profiling = subprocess.Popen(
+            [sys.executable, "-m", "perfhunt", "profile", "--seconds", "60", *which],
+            cwd=tmp_path,
+            env={**os.environ, MARK: mark},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert eventually(lambda: [*tmp_path.glob(".perfhunt/runs/*/profiles/*/*")], 60.0)
+        time.sleep(LOOKED)
+        profiling.send_signal(number)
+        _, said = profiling.communicate(timeout=60)
+        assert profiling.returncode == ExitCode.STOPPED
+        assert f"stopped by {number.name}" in said and "is kept" in said
+        assert marked(mark) == []
+        assert every_thread_runs(target.pid)
+        assert target.process.poll() is None
+    (kept,) = tmp_path.glob(".perfhunt/runs/*")
+    run = read_directory(kept)
+    assert run.ending is RunEnd.STOPPED
+    assert run.profiles["knee"].total > 0 or run.states["knee"].threads
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -161,9 +161,9 @@ def waterfall() -> Waterfall:
     """From 5.2 ms to 24 ms: the lock, what queues behind it, and 1.2 ms that nothing shows."""
     lock, queued = LatencyPart.LOCK, LatencyPart.QUEUED
     pricing = {"function": "load_rules", "file": "shop/pricing.py"}
-    behind = "queued, while threads waited for a lock that load_rules holds"
+    behind = "queued, while the service waited for a lock that load_rules holds"
     socket = "waiting for 127.0.0.1:5432 in execute"
-    outside = "network and all that no thread shows, as at the baseline"
+    outside = "network and all that nothing in the service shows, as at the baseline"
     return Waterfall(
         parts=(
             _rise(lock, "waiting for a lock that load_rules holds", 0.1, 12.2, 1.4, **pricing),

@@ -53,6 +53,7 @@ def thread(text: str, tid: int, pid: int = 1) -> ThreadSample:
         state=state,
         wait_on=f"futex:{wait_on}" if state == "lock" else wait_on,
         holds_gil=holds,
+        thread_name="task" if task else "",
         task=task,
         holds=frozenset({f"futex:{held}"} if held else ()),
     )

@@ -65,6 +65,8 @@ _COMPILED_LOOP = re.compile(
     r"^<?(?:tokio::runtime::scheduler|tokio::task::local|async_executor|smol|glommio|monoio)::"
     r"|^(?:uv_run|event_base_loop|ev_run)$|\basio::detail::scheduler::run|\bEventBase::loop"
 )
+# The file of the frame at the root of the stack of Node's event loop.
+NODE_LOOP = "node:event_loop"
 _AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
 # Code objects without a name of their own: their time belongs to the function that wrote them.
 _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>"})
@@ -283,7 +285,7 @@ def in_event_loop(stack: Stack) -> bool:
     return any(
         _COMPILED_LOOP.search(frame.function)
         if frame.kind == FrameKind.NATIVE
-        else "run" in frame.function and _EVENT_LOOP.search(frame.file)
+        else frame.file == NODE_LOOP or ("run" in frame.function and _EVENT_LOOP.search(frame.file))
         for frame in stack
     )
 

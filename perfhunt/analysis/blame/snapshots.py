@@ -5,7 +5,8 @@ doing there.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -43,6 +44,10 @@ _WORKER = re.compile(
 )
 
 
+# What waits on no thread's stack, by the name that its looks give it; Java gives names of its own.
+_TASKS = {"goroutine": "goroutines", "greenlet": "greenlets", "task": "tasks", "promise": "calls"}
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One busy thread at one instant.
@@ -67,6 +72,15 @@ class Snapshot:
     @property
     def state(self) -> str:
         return self.sample.state
+
+    @property
+    def kind(self) -> str:
+        """What its runtime calls several of its kind: "threads", "goroutines"."""
+        return (
+            _TASKS.get(self.sample.thread_name, "virtual threads")
+            if self.sample.task
+            else "threads"
+        )
 
     @property
     def awaits_a_result(self) -> bool:
@@ -145,6 +159,12 @@ def _busy(
             on_idle_path=path in idle.paths,
             outlives_requests=_start(path) in at_rest,
         )
+
+
+def kind_of(snapshots: Iterable[Snapshot]) -> str:
+    """What most of some are called by their runtime; "threads" of none."""
+    called = Counter(snapshot.kind for snapshot in snapshots).most_common(1)
+    return called[0][0] if called else "threads"
 
 
 def _calls(stack: Stack, code: Code) -> CallPath:

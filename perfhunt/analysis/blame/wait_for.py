@@ -26,6 +26,7 @@ from perfhunt.analysis.blame.snapshots import (
     SEVERAL,
     Snapshot,
     Snapshots,
+    kind_of,
     thread_group,
 )
 from perfhunt.model.states import ThreadState
@@ -73,14 +74,14 @@ class Contention:
     `waiter` is the function most of them wait in, `holders` are the functions that hold;
     `coverage` is the share of waits during which one was seen; `concurrent` how many threads held
     at once, on average; `same_address` the share of waiters that waited on the same address as
-    another. `waiting` is the mean number of waiters. `depth`: how many frames from the root a
-    holder shares with the waiters (0: it is anywhere); `near`: so many that it had entered the very
-    function in which the others wait. `handoff`: the holders are threads of another kind, which do
-    the waiters' work for them; `by_tasks`: they are tasks that were made for a request.
-    `for_result`: the waiters await a bare future, which may be for what is elsewhere as well.
+    another. `waiting` is the mean number of waiters, `kind` what those are called. `depth`: how
+    many frames from the root a holder shares with the waiters (0: it is anywhere); `near`: so many
+    that it had entered the very function in which the others wait. `handoff`: the holders are
+    threads of another kind, which do the waiters' work for them; `by_tasks`: they are tasks that
+    were made for a request. `for_result`: the waiters await a bare future, which may be for what is
+    elsewhere as well.
     `told`: the runtime says who holds what, so nothing is inferred. `counted`: it says that several
     may hold it at once. `at_channel`: they wait at channels, from which several may take.
-    `of_tasks`: most of the waiters are tasks.
     """
 
     sites: LockSites
@@ -98,7 +99,7 @@ class Contention:
     told: bool = False
     counted: bool = False
     at_channel: bool = False
-    of_tasks: bool = False
+    kind: str = "threads"
 
     @property
     def is_pool(self) -> bool:
@@ -244,7 +245,7 @@ def _contention(
         told=is_told,
         counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
         at_channel=at_channel,
-        of_tasks=_mostly(s.sample.task for s in waiters),
+        kind=kind_of(waiters),
     )
 
 
@@ -265,8 +266,10 @@ def _mostly(found: Iterable[bool]) -> bool:
 
 
 def _wait_for_threads(waiters: Sequence[Snapshot]) -> bool:
-    """Whether they are tasks known to wait for threads of a pool."""
-    return all(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
+    """Whether they are tasks known to wait for threads of a pool; the first of them are not known
+    yet, where that is told by what ended others.
+    """
+    return _mostly(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
 
 
 def _wait_for_result(waiters: Sequence[Snapshot]) -> bool:

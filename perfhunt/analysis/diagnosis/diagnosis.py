@@ -12,6 +12,7 @@ from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.answer.advice import named, next_step
+from perfhunt.analysis.diagnosis.answer.limit_doubts import about_limits
 from perfhunt.analysis.diagnosis.answer.refusing import (
     Refuser,
     read_refuser,
@@ -22,7 +23,12 @@ from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import ANSWER, classify
 from perfhunt.analysis.diagnosis.known.greenlets import greenlet_cautions
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
-from perfhunt.analysis.diagnosis.prediction.foreseen import not_the_wait, told, without_the_wait
+from perfhunt.analysis.diagnosis.prediction.foreseen import (
+    not_the_wait,
+    told,
+    with_more_cores,
+    without_the_wait,
+)
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
 from perfhunt.analysis.diagnosis.suspects import Suspects, suspects_of
@@ -107,6 +113,7 @@ def diagnose(
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
         bottleneck = told(bottleneck, known, findings) if known is not None else bottleneck
+        bottleneck = with_more_cores(bottleneck, seen.reading, seen.suspects, climb, trials)
         if failures is not None and climb.knee.label == KneeLabel.ERRORS:
             refuser = _refuser(findings, bottleneck, at_knee, above, failures)
             if refuser is not None:
@@ -115,6 +122,7 @@ def diagnose(
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
         *cautions(seen.reading, climb.knee, findings, bottleneck, effect, trials),
+        *about_limits(trials, bottleneck),
         *greenlet_cautions(seen.reading.knee, bottleneck),
     )
     return Diagnosis(

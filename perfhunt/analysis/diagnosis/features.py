@@ -15,9 +15,13 @@ from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReadin
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
-from perfhunt.analysis.diagnosis.known.blocking_pool import blocking_pool_at_work
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, collecting, traits_of
-from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
+from perfhunt.analysis.diagnosis.known.states_alone import (
+    HIDDEN,
+    helpers_of,
+    name_of_helpers,
+    told_by_states,
+)
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
 from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
@@ -91,7 +95,7 @@ class Features:
     loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
     waiting threads are to be had, the kind `hidden` is time in which no thread did anything or
     waited for anything that can be told, and `helpers` are the threads that a loop hands blocking
-    work to and that are taken.
+    work to and that are taken, called `helpers_name`.
     """
 
     cpu: Cores | None
@@ -108,6 +112,7 @@ class Features:
     pool_is_loop: bool
     loop: EventLoopLoad | None
     helpers: PoolUse | None
+    helpers_name: str
     contentions: tuple[Contention, ...]
     contended: Mapping[tuple[FunctionKey, str], tuple[float, int]]
     long_polls: tuple[LongPoll, ...]
@@ -211,7 +216,8 @@ def features_of(
         pool_use=knee.pools.get(group),
         pool_is_loop=traits.main_loop or group in _loop_groups(reading),
         loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
-        helpers=_helpers(knee, traits),
+        helpers=helpers_of(knee, traits),
+        helpers_name=name_of_helpers(span.states, traits),
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         contended=knee.contended,
         long_polls=span.profile.long_polls if span.profile is not None else (),
@@ -289,13 +295,6 @@ def _endpoints(reading: SpanReading) -> dict[str, float]:
     """Mean threads waiting on each endpoint, where no stacks tell who waits there; else none."""
     exact = reading.span.states
     return dict(exact.endpoints()) if exact is not None and not reading.has_instants else {}
-
-
-def _helpers(knee: SpanReading, traits: RuntimeTraits) -> PoolUse | None:
-    """By stacks, where those are read of all threads; else by their states."""
-    if traits.parks:
-        return blocking_pool_at_work(knee)
-    return helpers_at_work(knee) if traits.helpers else None
 
 
 def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:

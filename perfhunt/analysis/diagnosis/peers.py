@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
+from perfhunt.analysis.blame.snapshots import kind_of
 from perfhunt.analysis.diagnosis.costs import WAITS_FOR_OTHERS, Cost, destinations, unseen
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.model.states import Peer, PeerKind, ThreadState
@@ -37,14 +39,15 @@ SAYING = Saying()
 class PeerLoad:
     """A peer at the knee; no two are alike.
 
-    `waiting` is mean threads of the target that wait for it; `added` the latency that load added by
-    waits for it, `standing` all such at the knee: seconds per request. `cpu` is what it used for
-    the target. `waiter` waits for it most, `wait` seconds per request; `waiters` is each function's
-    part of all such waits.
+    `waiting` is mean threads of the target, or `kind_of_waiters`, that wait for it; `added` the
+    latency that load added by waits for it, `standing` all such at the knee: seconds per request.
+    `cpu` is what it used for the target. `waiter` waits for it most, `wait` seconds per request;
+    `waiters` is each function's part of all such waits.
     """
 
     peer: Peer
     waiting: float = 0.0
+    kind_of_waiters: str = "threads"
     added: Seconds = 0.0
     standing: Seconds = 0.0
     cpu: Cores = 0.0
@@ -79,7 +82,9 @@ class PeerLoad:
             whom = "it" if used else self.peer.name
             waits = f"`{self.waiter}` waits for {whom} {self.wait * 1e3:.3g} ms per request"
         elif self.waiting:
-            waits = f"{self.waiting:.2f} threads waited on {self.peer.name} on average"
+            waits = (
+                f"{self.waiting:.2f} {self.kind_of_waiters} waited on {self.peer.name} on average"
+            )
         first = "; ".join(filter(None, (used, waits)))
         own = (f"{self.peer.name}: {sentence}" for sentence in doings(self.peer))
         note = f"{self.peer.note[0].upper()}{self.peer.note[1:]}." if self.peer.note else ""
@@ -141,6 +146,9 @@ def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, 
             PeerLoad(
                 peer=peer,
                 waiting=sum(threads.get(address, 0.0) for address in peer.addresses),
+                kind_of_waiters=kind_of(
+                    s for s in chain(*knee.snapshots) if s.sample.wait_on in peer.addresses
+                ),
                 added=whole - was,
                 standing=whole,
                 cpu=_for_the_target(peer, _same(peer, before), reading),

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from perfhunt.analysis.knee.answers.answer import answer, no_knee
 from perfhunt.analysis.knee.answers.drift import decayed, doubted, drift_of
+from perfhunt.analysis.knee.answers.unbroken import held_up_to
 from perfhunt.analysis.knee.goal import (
     Goal,
     Search,
@@ -84,12 +85,14 @@ def _result(state: SearchState) -> Search:
     except ServiceChanged:
         return decayed(state)
     except TargetLost as lost:
-        return no_knee(state, lost.code, str(lost), bracket.low, bracket.high)
+        low = held_up_to(state, bracket)
+        return no_knee(state, lost.code, str(lost), low, bracket.high)
     except HostBusy as busy:
-        return no_knee(state, NoKneeCode.HOST_BUSY, f"no trial was left: {busy}", bracket.low)
+        left = f"no trial was left: {busy}"
+        return no_knee(state, NoKneeCode.HOST_BUSY, left, held_up_to(state, bracket))
     except GeneratorLimited as limited:
         limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
-        return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)
+        return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, held_up_to(state, bracket))
     return answer(state, bracket)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.reports import hyperfine
 from perfhunt.store.files import read_json, read_text
 from perfhunt.target.command_timer import Command
-from perfhunt.target.leash import run
+from perfhunt.target.leash import run, scratch
 
 # One run, without a shell, whatever its exit code, and nothing printed about it.
 _ONCE = ("hyperfine", "-N", "--runs", "1", "--ignore-failure", "--style", "none")
@@ -31,8 +30,8 @@ def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandR
             "hyperfine is not installed",
             "Install it (apt-get install hyperfine), or leave --engine out.",
         )
-    with tempfile.TemporaryDirectory(prefix="perfhunt-bench-") as place:
-        export = Path(place) / "times.json"
+    with scratch("perfhunt-bench-") as place:
+        export = place / "times.json"
         _run(command, export, timeout)
         (timed,) = hyperfine.read(read_text(export), "hyperfine's export")
         (run,) = timed.runs

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
 from perfhunt.errors import StoreError, UsageError
@@ -30,6 +29,7 @@ from perfhunt.store.files import make_directory, regular_bytes, write_atomic
 from perfhunt.stories.inside_looks import PLAIN, look_inside
 from perfhunt.stories.pair_bench import PairBench, StartedVersion
 from perfhunt.target.launch import GRACE, ServiceCommand
+from perfhunt.target.leash import scratch
 
 AUTO = "auto"
 _PYTHON = "cpython"
@@ -117,8 +117,8 @@ class Launch:
         with ExitStack() as held:
             places = {}
             for name in names:
-                made = TemporaryDirectory(prefix="perfhunt-inside-")  # short: sockets are in it
-                places[name] = Path(held.enter_context(made))
+                # Its path is short, for sockets are in it.
+                places[name] = held.enter_context(scratch("perfhunt-inside-"))
             tools = [INSIDE[InsideTool(name)](places[name]) for name in names]
             bench = self._bench(lab, tools)
             held.callback(bench.close)

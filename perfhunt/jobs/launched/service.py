@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetDied, TargetNotFound, UsageError
@@ -25,11 +24,13 @@ from perfhunt.target import launch as launching
 from perfhunt.target.address import local_url, locate
 from perfhunt.target.find import find_target, is_aimed_at
 from perfhunt.target.launch import GRACE, SILENT, Launched, ServiceCommand
+from perfhunt.target.leash import scratch
 from perfhunt.target.resources.monitor import ResourceMonitor
 from perfhunt.target.selection import selected
 from perfhunt.target.watcher import Watcher
 
 MARKS = ("$PORT", "${PORT}", "{port}")
+_FIRST, _SECOND = "127.0.0.1", "[::1]"  # where a command on a port of our choice may listen
 _CONNECTS: Seconds = 0.5
 # Who listens where it likes may listen twice, and the port of its metrics is often open first.
 _ANOTHER: Seconds = 1.0
@@ -41,11 +42,13 @@ _LOG = "service.log"
 @dataclass(frozen=True, slots=True)
 class LaunchPlace:
     """Where a command of the user's is to listen: the url that load goes to ("": wherever it
-    listens), and the port that it is told.
+    listens), and the port that it is told. `ours`: the url is of our choice, and the port may be
+    that of [::1] as well.
     """
 
     url: str
     port: int
+    ours: bool = False
 
 
 def place_of(words: tuple[str, ...], url: str) -> LaunchPlace:
@@ -55,7 +58,7 @@ def place_of(words: tuple[str, ...], url: str) -> LaunchPlace:
     if not url:
         port = launching.free_port()
         named = any(mark in word for word in words for mark in MARKS)
-        return LaunchPlace(f"http://127.0.0.1:{port}" if named else "", port)
+        return LaunchPlace(f"http://{_FIRST}:{port}" if named else "", port, ours=True)
     if socket_path(url):
         _require_free(url, f"the unix socket {socket_path(url)}")
         return LaunchPlace(url, launching.free_port())
@@ -200,7 +203,7 @@ class LaunchedService:
     def _is_up(self, service: Launched, patience: Seconds) -> bool:
         """Whether it takes requests where load goes, or at whatever it listens on."""
         if self._place.url:
-            return answers_at(self._place.url, patience)
+            return self._answers_there(patience)
         try:
             target = find_target(ProcessSelector(pid=service.pid))
         except TargetNotFound:
@@ -211,6 +214,16 @@ class LaunchedService:
             self._ports = ports, now
         is_all = bool(told) or now - self._ports[1] >= _ANOTHER
         return is_all and answers_at(told or local_url(target), patience)
+
+    def _answers_there(self, patience: Seconds) -> bool:
+        """Whether it takes requests at the url, or at the other loopback where that is as good."""
+        if answers_at(self._place.url, patience):
+            return True
+        other = self._place.url.replace(_FIRST, _SECOND)
+        if not self._place.ours or not answers_at(other, patience):
+            return False
+        self._place = replace(self._place, url=other)
+        return True
 
     def _told_url(self, target: TargetProcess) -> str:
         """Where it listens on the port that it was told, whatever else it listens on; "" where it
@@ -258,9 +271,9 @@ def launched(
     to be `loaded`. Raises UsageError, Stopped.
     """
     place = place_of(words, url)
-    with TemporaryDirectory(prefix="perfhunt-launched-") as directory:
+    with scratch("perfhunt-launched-") as directory:
         command = ServiceCommand(name=words[0], words=words, directory=Path.cwd())
-        service = LaunchedService(command, place, Path(directory) / _LOG)
+        service = LaunchedService(command, place, directory / _LOG)
         try:
             service.ready(stop, loaded=loaded)
             yield service

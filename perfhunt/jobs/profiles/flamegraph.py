@@ -9,12 +9,11 @@ from pathlib import Path
 from perfhunt.errors import UsageError
 from perfhunt.jobs.profiles.read import ProfileRead, read_profile
 from perfhunt.jobs.profiles.uncollected import uncollected
-from perfhunt.model.profile import Frame, FrameKind, Profile, Stack, regrouped
+from perfhunt.model.profile import FrameKind, Profile, ProfileMode, Stack, regrouped
 from perfhunt.model.units import Share
+from perfhunt.reports.pictures.flame_tree import RUNNING
 from perfhunt.reports.pictures.flamegraph import NARROWEST, differential, elided, flamegraph
 from perfhunt.store.files import write_atomic
-
-_RUNNING = Frame("running", kind=FrameKind.THREAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,16 @@ def draw_flamegraph(request: FlamegraphRequest) -> Flamegraph:
     )
     if request.output is not None:
         write_atomic(request.output, svg)
-    return Flamegraph(svg, tuple(note for profile in profiles for note in profile.notes))
+    notes = dict.fromkeys(note for profile in profiles for note in profile.notes)
+    return Flamegraph(svg, (*_unlike(profiles), *notes))
+
+
+def _unlike(profiles: list[Profile]) -> tuple[str, ...]:
+    """What differs between two profiles for no other reason than how they were taken."""
+    modes = {profile.mode for profile in profiles} - {ProfileMode.NONE, ProfileMode.UNKNOWN}
+    if len(modes) < 2:
+        return ()
+    return (f"they count different things, {' and '.join(sorted(modes))}: much differs by that",)
 
 
 def _difference(
@@ -101,7 +109,7 @@ def _by_state(stack: Stack) -> Stack:
     """The stack below its state: what its leaf waits for, or `running`."""
     if stack and stack[-1].kind == FrameKind.WAIT:
         return (stack[-1], *stack[:-1])
-    return (_RUNNING, *stack)
+    return (RUNNING, *stack)
 
 
 def _inverted(stack: Stack) -> Stack:

@@ -99,6 +99,10 @@ def _of_run(source: str, store: Path) -> ProfileRead:
     name, _, span = (source, "", "") if Path(source).exists() else source.partition(":")
     run = read_directory(find(store, name))
     span = span or main_phase(run)
+    if not span:
+        raise UsageError(
+            f"run {run.id} has no profile with a sample in it", "perfhunt report RUN says why."
+        )
     if span not in run.profiles:
         has = ", ".join(run.profiles) or "no profile"
         raise UsageError(f"run {run.id} has no profile {span!r}", f"It has: {has}")

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.analysis.verdict.rounds import AnalysisPlan
@@ -32,6 +31,7 @@ from perfhunt.store.testfile import read_question
 from perfhunt.stories.pair_bench import PairBench
 from perfhunt.stories.paired_question import PairedQuestion, paired_question_of, survey
 from perfhunt.target.launch import ServiceCommand
+from perfhunt.target.leash import scratch
 
 # The versions' own ports are chosen later; what must be cleared is the host.
 LOCAL = "http://127.0.0.1:80"
@@ -149,7 +149,7 @@ def paired_bench(
         watchdog = held.enter_context(stopping(question, switch))
         # What a service prints may hold anything: it is kept only when that was asked for.
         kept = question.keep_error_text
-        logs = directory if kept else Path(held.enter_context(TemporaryDirectory("-perfhunt")))
+        logs = directory if kept else held.enter_context(scratch("perfhunt-versions-"))
         starter = CommandStarter(commands, logs)
         starter.prepare()
         bench = PairBench(

@@ -66,8 +66,13 @@ def read_all(read: Callable[[int], bytes], most: Bytes, what: str) -> bytes:
         chunks.append(chunk)
         left -= len(chunk)
     if left <= 0:
-        raise beyond(what, f"over {most / _MIB:g} MiB")
+        raise too_large(what, most)
     return b"".join(chunks)
+
+
+def too_large(what: str, most: Bytes) -> Unreadable:
+    """The error for an input of more than `most` bytes."""
+    return beyond(what, f"over {most / _MIB:g} MiB")
 
 
 def unzipped(raw: bytes, most: Bytes, what: str) -> bytes:

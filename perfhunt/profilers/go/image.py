@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes
-from perfhunt.target.proc.files import link, mapped, text
+from perfhunt.target.proc.files import FileBytes, link, text
 from perfhunt.target.proc.memory import WORD, Extent, ProcessMemory
 
 # The head of pclntab: a magic number, two zeros, instructions of one byte (those of amd64),
@@ -85,15 +85,15 @@ class GoModule:
 
 
 class GoImage:
-    """The program of a live process: its file, mapped, and its module."""
+    """The program of a live process: its file and its module."""
 
     def __init__(self, memory: ProcessMemory) -> None:
         """Raises AttachFailed, with the reason, where it is no program that can be read."""
         self._memory = memory
         self._parts = _parts(memory.pid)
         try:
-            self._content = mapped(f"/proc/{memory.pid}/exe")
-        except (OSError, ValueError) as error:
+            self._content = FileBytes(f"/proc/{memory.pid}/exe")
+        except OSError as error:
             raise AttachFailed(
                 f"The program of pid {memory.pid} may not be read: {error}", HINT
             ) from error
@@ -118,7 +118,7 @@ class GoImage:
         for part in self._parts:
             if part.begin <= address < part.end:
                 at = part.offset + address - part.begin
-                return self._content[at : at + size]
+                return self._content.at(at, size)
         return b""
 
     def string(self, address: int) -> str:
@@ -126,12 +126,12 @@ class GoImage:
         for part in self._parts:
             if part.begin <= address < part.end:
                 at = part.offset + address - part.begin
-                end = self._content.find(b"\0", at, at + _LONGEST_TEXT)
-                return self._content[at : max(at, end)].decode("utf-8", "replace")
+                text, zero, _ = self._content.at(at, _LONGEST_TEXT).partition(b"\0")
+                return text.decode("utf-8", "replace") if zero else ""
         return ""
 
     def _module(self) -> GoModule:
-        if self._content[_MACHINE_AT : _MACHINE_AT + 2] != struct.pack("<H", _AMD64):
+        if self._content.at(_MACHINE_AT, 2) != struct.pack("<H", _AMD64):
             raise AttachFailed("Goroutines are read from memory on amd64 only", HINT)
         for table in self._tables():
             wanted = struct.pack("<Q", table)

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,12 +38,7 @@ def with_agent(
         sitecustomize.TOOL: tool.value,
         **more,
     }
-    return ServiceCommand(
-        name=command.name,
-        words=command.words,
-        directory=command.directory,
-        environment=environment,
-    )
+    return replace(command, environment=environment)
 
 
 def ask(directory: Path, word: str) -> list[Any]:

@@ -30,8 +30,12 @@ _OPENS_WITHIN: Seconds = (
 _POLL: Seconds = 0.02
 _ANSWER: Seconds = 10.0  # between two pieces of an answer; a safepoint may have to be waited for
 _LARGEST: Bytes = 64 << 20  # of an answer: a dump of 10,000 threads of 60 frames takes 40 MB
-_PROTOCOL = b"1"  # all there was before JDK 21, and understood since
+_PROTOCOL = "1"  # all there was before JDK 25, and understood since: a command, three arguments
 _MOST_ARGUMENTS = 3
+# JDK 25 writes its answer while it makes it: a thread dump goes into the socket, piece by
+# piece, while every thread stands still. The protocol of then lets that be turned off.
+_WITH_OPTIONS, _STREAMING = "2", "streaming"
+_AT_ONCE = f"{_STREAMING}=0"
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 _OWNER = "Run perfhunt as the user that owns the JVM."
 # Where HotSpot says what it lets others do: the first digit of this string is for attaching.
@@ -53,13 +57,18 @@ class AttachSocket:
         self._pid = pid
         if not _listens(self._path, pid):
             _ask_to_listen(pid, self._path)
+        self._streams = False
+        with suppress(AttachFailed):  # Before JDK 25 there is no such command.
+            version, _, options = self.ask("getversion", "options").strip().partition(" ")
+            self._streams = version == _WITH_OPTIONS and _STREAMING in options.split(",")
 
     def ask(self, command: str, *arguments: str) -> str:
         """What the JVM says to a command. Raises AttachFailed, also where it refuses it."""
-        words = [*arguments, *[""] * (_MOST_ARGUMENTS - len(arguments))]
-        asked = b"".join(
-            part + b"\0" for part in (_PROTOCOL, *(word.encode() for word in (command, *words)))
-        )
+        words = (command, *arguments, *[""] * (_MOST_ARGUMENTS - len(arguments)))
+        asked = _parts(_PROTOCOL, *words)
+        if self._streams:
+            body = _parts(f"{command} {_AT_ONCE}", *arguments)
+            asked = _parts(_WITH_OPTIONS, str(len(body))) + body
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
                 link.settimeout(_ANSWER)
@@ -82,6 +91,10 @@ class AttachSocket:
     def command(self, words: str) -> str:
         """What the JVM says to a diagnostic command, as `jcmd PID words`. Raises AttachFailed."""
         return self.ask("jcmd", words)
+
+
+def _parts(*words: str) -> bytes:
+    return b"".join(word.encode() + b"\0" for word in words)
 
 
 def _connect(link: socket.socket, path: str, pid: int) -> None:

@@ -118,6 +118,7 @@ class DumpReader:
     def __init__(self) -> None:
         self._frames: dict[str, tuple[Frame, bool]] = {}
         self._bodies: dict[str, JavaThread] = {}
+        self._threads: dict[int, tuple[JavaThread, JavaThread]] = {}  # by number: without it, with
         self._allowance = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
 
     def read(self, text: str) -> list[JavaThread]:
@@ -132,10 +133,18 @@ class DumpReader:
                 known = bodies.get(body) or self._bodies.get(body) or self._body(body, above + 1)
                 bodies[body] = known
                 own = int(number[1] or number[2], 16 if (number[1] or "")[:2] == "0x" else 10)
-                threads.append(replace(known, nid=own, name=name.removeprefix('"')))
+                threads.append(self._named(known, own, name.removeprefix('"')))
             above += part.count("\n") + 1
         self._bodies = bodies
+        self._threads = {each.nid: self._threads[each.nid] for each in threads}
         return threads
+
+    def _named(self, body: JavaThread, nid: int, name: str) -> JavaThread:
+        """The thread of that number and name: the last dump's own, where it stands as it did."""
+        last = self._threads.get(nid)
+        if last is None or last[0] is not body or last[1].name != name:
+            last = self._threads[nid] = body, replace(body, nid=nid, name=name)
+        return last[1]
 
     def _body(self, text: str, above: int) -> JavaThread:
         """A thread by what is below its head; `above` are the lines before that."""

@@ -17,7 +17,7 @@ from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.jvm.dump import DumpReader, JavaObject, JavaState, JavaThread
 from perfhunt.profilers.jvm.virtual import VirtualThreads
 from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.threads import ThreadFile, host_tids, thread_name, tids
+from perfhunt.target.proc.threads import ThreadFile, has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 # To list who has which lock of java.util.concurrent, the JVM stops and goes through its whole heap:
@@ -28,9 +28,15 @@ _SMALL: Bytes = 512 << 20
 _LIST_TAKES: Seconds = 0.004
 # Lists that had no owner of what threads waited for, from which on nobody ever owns such a thing.
 _OWNERLESS = 3
-# The service may stand still for dumps in so much of the time: with the recorder's own half of
-# one percent that is the 2 % of its throughput that a look may take.
-_STANDS_STILL: Share = 0.015
+# The service may stand still for dumps in so much of the time. It loses half as much again, since
+# each stop has to be come to and come back from; the recorder takes half a percent, and all of it
+# may take 2 % of the throughput. Where so little pays for too few looks, more is given.
+_STANDS_STILL: Share = 0.006
+_STANDS_STILL_AT_MOST: Share = 0.015
+_SHARES = (_STANDS_STILL, _STANDS_STILL_AT_MOST)
+# Of one core, where virtual threads are read: nobody stands still for most of that, and thousands
+# of them take 0.1 s of it.
+_OF_VIRTUAL: Share = 0.05
 # The threads of a JVM that make its dumps, by the kernel's names for them.
 _DUMPING = ("VM Thread", "Attach Listener")
 _NANOSECONDS = 1e9  # per second
@@ -54,15 +60,16 @@ class JvmLooker:
     """
 
     how = "by thread dumps of the JVM"
-    rate_hz: PerSecond = 20.0  # at most, where the service stands still 0.7 ms for a dump
-    enough_hz = 4.0  # what tells a wait seen half of the time to 16 points in ten seconds
-    cost_limit = 0.05  # of one core
+    rate_hz: PerSecond = 10.0  # at most, where the service stands still 0.6 ms for a dump
+    enough_hz = 2.5  # what tells a wait seen half of the time to 20 points in ten seconds
+    cost_limit: Share = 0.04  # of one core, ours and theirs
 
     def __init__(self, pid: int) -> None:
         """Raises AttachFailed."""
         self.cpu: Seconds = 0.0
         self.seen = self.unmatched = 0
         self._pid, self._socket, self._reader = pid, AttachSocket(pid), DumpReader()
+        self._apart = has_own_pids(pid)
         self._waits = ProcessWaits(pid)
         self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
         self._ran: dict[int, tuple[int, int]] = {}
@@ -103,6 +110,9 @@ class JvmLooker:
         self._forget(self._calls.keys() - self._own.keys())
         self._ran = {tid: ran for tid, ran in self._ran.items() if tid in self._own}
         self.seen += len(threads)
+        # Of a thread that ended since, the JVM's word is known; another's numbers are not ours.
+        if not self._apart:
+            ours |= {each.nid: each.nid for each in threads}
         self.unmatched += sum(each.nid not in ours for each in threads)
         self._note_owners(threads, listed)
         self._carried = self._carried or any(map(_is_of_virtual, threads))
@@ -113,6 +123,7 @@ class JvmLooker:
         """The virtual threads that wait, which no thread of the system's carries."""
         if self._virtual is None:
             return []
+        self.cost_limit = _OF_VIRTUAL
         before = self._dumping()
         try:
             threads = self._virtual.waiting()
@@ -178,7 +189,8 @@ class JvmLooker:
         self.cpu += min(took, _UNUSUAL * usual)
         if listed and len(times) >= _ENOUGH:
             self._lists = usual <= _LIST_TAKES
-        self.rate_hz = min(JvmLooker.rate_hz, _STANDS_STILL / max(usual, _LEAST))
+        spared, most = (share / max(usual, _LEAST) for share in _SHARES)
+        self.rate_hz = min(JvmLooker.rate_hz, max(spared, min(most, self.enough_hz)))
 
     def _sample(self, thread: JavaThread, tid: int) -> ThreadSample:
         line = self._syscall(tid)

@@ -69,6 +69,7 @@ class CodeFiles:
 
     def __init__(self, pid: int) -> None:
         self._pid, self._files = pid, dict[str, CodeFile | None]()
+        self._unread: list[str] = []
         self._program = link(pid, "exe").removesuffix(_DELETED)
 
     def of(self, file: str) -> CodeFile | None:
@@ -87,6 +88,11 @@ class CodeFiles:
         """Why inlined calls are not told, as a clause; "" where they are, or nobody knows them."""
         return "; ".join(dict.fromkeys(calls.refused for calls in self._asked() if calls.refused))
 
+    @property
+    def unread(self) -> str:
+        """Which files' functions have no names, and why, as a clause; "" for none."""
+        return "; ".join(self._unread)
+
     def close(self) -> None:
         """End what was asked. Idempotent."""
         for calls in self._asked():
@@ -102,7 +108,9 @@ class CodeFiles:
         path = f"/proc/{self._pid}/exe" if is_program else f"{root}{file}"
         try:
             elf = Elf(path, root, file)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            # What is gone from the disk may have had no name at all, as code made at run time.
+            self._unread += [f"{file}: {error}"] if not isinstance(error, FileNotFoundError) else []
             return None
         if elf.machine != X86_64:
             return None
@@ -138,6 +146,15 @@ class ProcessImage:
         index = bisect_right(self._begins, address) - 1
         if index >= 0 and address < self._mapped[index].end:
             return self._mapped[index]
+        return None
+
+    def address_of(self, file: str, own: int) -> int | None:
+        """Where in the process the code is that a file has at an address of its own."""
+        for mapping in self._mapped:
+            module = self.files.of(mapping.file) if mapping.file == file else None
+            first = module.elf.address_of(mapping.offset) if module is not None else None
+            if first is not None and 0 <= own - first < mapping.end - mapping.begin:
+                return mapping.begin + own - first
         return None
 
     def is_code(self, address: int) -> bool:

@@ -86,13 +86,17 @@ class NativeLooker:
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
         if self._loop and not self._tells:
-            missing.append(
-                f"what tasks of {self._loop} wait for, which are on no thread's stack"
-                + (_CONSOLE if self._loop == "tokio" else "")
-            )
+            missing.append(self._unseen_tasks())
+        if unread := self._image.files.unread:
+            missing.append(f"the names of functions ({unread})")
         if refused := self._image.files.refused:
             missing.append(f"calls that were inlined ({refused})")
         return "; ".join(missing)
+
+    def _unseen_tasks(self) -> str:
+        """What is not seen of tasks, as a clause."""
+        console = _CONSOLE if self._loop == "tokio" else ""
+        return f"what tasks of {self._loop} wait for, which are on no thread's stack{console}"
 
     def close(self) -> None:
         """Let the process go. Idempotent."""

@@ -23,12 +23,12 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.unwind import Registers
 from perfhunt.target.binary.tables import FRAME_POINTER
 
-_CALLS = {"x86_64": 298}  # the number of perf_event_open
-_ATTRIBUTES = struct.Struct("<IIQQQQQIIQQQQIiQIHH")
+CALLS = {"x86_64": 298}  # the number of perf_event_open
+ATTRIBUTES = struct.Struct("<IIQQQQQIIQQQQIiQIHH")
 _SOFTWARE, _CPU_CLOCK = 1, 0
-_REGISTERS, _STACK = 1 << 12, 1 << 13  # PERF_SAMPLE_REGS_USER, PERF_SAMPLE_STACK_USER
+REGISTERS, STACK = 1 << 12, 1 << 13  # PERF_SAMPLE_REGS_USER, PERF_SAMPLE_STACK_USER
 _USER_ONLY = 1 << 5 | 1 << 6  # exclude_kernel, exclude_hv
-_CLOSE_ON_EXEC = 1 << 3  # PERF_FLAG_FD_CLOEXEC
+CLOSE_ON_EXEC = 1 << 3  # PERF_FLAG_FD_CLOEXEC
 _ENABLE_ONCE = 0x2402  # PERF_EVENT_IOC_REFRESH: until so many samples
 _PERIOD = 20_000  # ns of its own CPU time until the sample
 _PATIENCE: Seconds = 0.01  # for threads that queue for a CPU
@@ -39,9 +39,9 @@ _RECORD = struct.Struct("<IHH")
 _SAMPLE = 9  # PERF_RECORD_SAMPLE
 # perf's numbers of registers (arch/x86/include/uapi/asm/perf_regs.h), and DWARF's of the same.
 _STACK_AT, _CODE_AT = 7, 8
-_KEPT = {1: 3, 6: FRAME_POINTER, 20: 12, 21: 13, 22: 14, 23: 15}
-_MASK = sum(1 << number for number in (*_KEPT, _STACK_AT, _CODE_AT))
-_ORDER = sorted((*_KEPT, _STACK_AT, _CODE_AT))
+DWARF_OF = {1: 3, 6: FRAME_POINTER, 20: 12, 21: 13, 22: 14, 23: 15}
+_MASK = sum(1 << number for number in (*DWARF_OF, _STACK_AT, _CODE_AT))
+_ORDER = sorted((*DWARF_OF, _STACK_AT, _CODE_AT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class OneSample:
     """Takes single samples of running threads, as far as the kernel allows."""
 
     def __init__(self) -> None:
-        self._number = _CALLS.get(platform.machine(), 0)
+        self._number = CALLS.get(platform.machine(), 0)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._only_user = False
         self.refused = "" if self._number else f"perf_event_open on {platform.machine()}"
@@ -94,13 +94,13 @@ class OneSample:
 
     def _event(self, tid: int) -> int:
         flags = 1 | (_USER_ONLY if self._only_user else 0)  # not before it is asked for
-        kind = _REGISTERS | _STACK
-        attributes = _ATTRIBUTES.pack(
-            *(_SOFTWARE, _ATTRIBUTES.size, _CPU_CLOCK, _PERIOD, kind, 0, flags, 1, 0),
+        kind = REGISTERS | STACK
+        attributes = ATTRIBUTES.pack(
+            *(_SOFTWARE, ATTRIBUTES.size, _CPU_CLOCK, _PERIOD, kind, 0, flags, 1, 0),
             *(0, 0, 0, _MASK, _COPIED, 0, 0, 0, 0, 0),
         )
         call = self._libc.syscall
-        return int(call(self._number, attributes, tid, -1, -1, _CLOSE_ON_EXEC))
+        return int(call(self._number, attributes, tid, -1, -1, CLOSE_ON_EXEC))
 
     def _taken(self, events: dict[int, tuple[int, mmap.mmap]]) -> dict[int, RunningThread]:
         poll, waiting = select.poll(), {}
@@ -139,6 +139,6 @@ def _sample(raw: bytes) -> RunningThread | None:
     begin = 8 + 8 * len(_ORDER)
     (size,) = struct.unpack_from("<Q", raw, begin)
     (copied,) = struct.unpack_from("<Q", raw, begin + 8 + size) if size else (0,)
-    others = {dwarf: values[number] for number, dwarf in _KEPT.items()}
+    others = {dwarf: values[number] for number, dwarf in DWARF_OF.items()}
     at = Registers(values[_CODE_AT], values[_STACK_AT], others)
     return RunningThread(at, raw[begin + 8 : begin + 8 + min(size, copied)])

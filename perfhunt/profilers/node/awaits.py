@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from perfhunt.analysis.blame.frames import Code, Origin
+from perfhunt.analysis.blame.frames import NODE_LOOP, Code, Origin
 from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -27,7 +27,7 @@ _Way: TypeAlias = tuple[tuple[str, str], ...]  # (function, file), root first
 
 # Below what the stacks of what awaits begin, and that of the loop's own thread: all of one kind.
 AWAITING = Frame("(awaiting)", "node:promises", kind=FrameKind.JS)
-EVENT_LOOP = Frame("(event loop)", "node:event_loop", kind=FrameKind.JS)
+EVENT_LOOP = Frame("(event loop)", NODE_LOOP, kind=FrameKind.JS)
 _ANONYMOUS = "(anonymous)"  # as readers of V8's profiles call a function without a name
 _CODE = Code()
 
@@ -72,12 +72,14 @@ def frames_of(places: Iterable[SiteFrame]) -> Stack:
 
 @dataclass(frozen=True, slots=True)
 class AwaitSite:
-    """A place that awaits: its stack, from where code of the application begins, else that of a
-    library; empty where the runtime awaits by itself. `positions` are those of its frames.
+    """A place that awaits: its stack, from where code of the application begins (`is_app`), else
+    that of a library; empty where the runtime awaits by itself. `positions` are those of its
+    frames.
     """
 
     stack: Stack
     positions: tuple[_Position, ...]
+    is_app: bool = False
 
     @property
     def way(self) -> _Way:
@@ -93,7 +95,8 @@ def await_at(places: Sequence[SiteFrame]) -> AwaitSite:
     for wanted in (Origin.APP, Origin.LIBRARY):
         if wanted in origins:
             begin = origins.index(wanted)
-            return AwaitSite(stack[begin:], tuple((line, at) for *_, line, at, _ in places[begin:]))
+            positions = tuple((line, at) for *_, line, at, _ in places[begin:])
+            return AwaitSite(stack[begin:], positions, wanted is Origin.APP)
     return AwaitSite((), ())
 
 

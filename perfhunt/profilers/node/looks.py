@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from statistics import median
 
@@ -54,7 +54,8 @@ _LINE = 256  # bytes of /proc/PID/task/TID/syscall
 
 class _ToldAwait(msgspec.Struct, array_like=True):
     """An await: whether what it waited for is there, the locks of its request, how many it stands
-    for, whether nothing was sent for it that another end would answer.
+    for, whether nothing was sent for it that another end would answer, which request (0: none),
+    whether that waits for the same further in.
     """
 
     site: int
@@ -62,6 +63,8 @@ class _ToldAwait(msgspec.Struct, array_like=True):
     holds: list[int]
     weight: int
     unsent: bool
+    request: int = 0
+    outside: bool = False
 
 
 class _Look(msgspec.Struct):
@@ -171,8 +174,8 @@ class NodeLooker:
         )
 
     def _awaiting(self, told: _Look) -> Iterator[ThreadSample]:
-        waiting = Counter[int]()
-        for each in told.waits:
+        waits, waiting = self._own(told.waits), Counter[int]()
+        for each in waits:
             waiting[each.site] += each.weight
         for site, n in waiting.items():
             self._passages.saw(self._awaits[site], n)
@@ -182,14 +185,22 @@ class NodeLooker:
             if self._awaits[site].stack and not self._passages.is_one(self._awaits[site])
         }
         # One that stands for several is as many waits; what it was given, it has once.
-        inner = [
-            (each, n == 0) for each in told.waits if each.site in ends for n in range(each.weight)
-        ]
+        told_once = (each for each in waits if each.site in ends and not each.outside)
+        inner = [(each, n == 0) for each in told_once for n in range(each.weight)]
         awaits = [Awaited(_ready(each) or ends[each.site], each.unsent) for each, _ in inner]
         queues = with_queues(awaits, told.links)
         for (each, first), (wait, has) in zip(inner, queues, strict=True):
             holds = has | _names(each.holds) if first else has
             yield self._sample(each.site, wait, holds)
+
+    def _own(self, waits: Sequence[_ToldAwait]) -> list[_ToldAwait]:
+        """The waits without those in a library alone of requests that wait in the application's
+        code: a framework awaits its handlers, and what a driver awaits is awaited in turn.
+        """
+        there = {each.request for each in waits if self._awaits[each.site].is_app} - {0}
+        return [
+            each for each in waits if each.request not in there or self._awaits[each.site].is_app
+        ]
 
     def _wait(self, site: int, told: _Look) -> Wait:
         ended, lock = told.kinds[str(site)]

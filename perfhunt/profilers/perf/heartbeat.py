@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
+
+from perfhunt.target.leash import scratch
 
 _SINCE = (5, 12)  # the first perf that answers (tools/perf/util/evlist.c, EVLIST_CTL_CMD_PING)
 _ANSWERS = 4096  # bytes; one is five
@@ -26,8 +26,9 @@ class PerfHeartbeat:
     def __init__(self) -> None:
         """Raises OSError where no FIFO can be made."""
         self._answers, self._asked = 0, False
-        self._place = tempfile.TemporaryDirectory(prefix="perfhunt-perf-")
-        ask, answer = (Path(self._place.name, name) for name in ("ask", "answer"))
+        self._place = ExitStack()
+        place = self._place.enter_context(scratch("perfhunt-perf-"))
+        ask, answer = place / "ask", place / "answer"
         for fifo in (ask, answer):
             os.mkfifo(fifo, 0o600)
         # Both ends of each: neither side waits for the other to open, nor dies of its end.
@@ -41,7 +42,7 @@ class PerfHeartbeat:
         with suppress(OSError):
             if os.read(self._answer, _ANSWERS):
                 self._answers, self._asked = self._answers + 1, False
-                self._place.cleanup()  # perf has both open by now
+                self._place.close()  # perf has both open by now
         if not self._asked:
             with suppress(OSError):
                 self._asked = os.write(self._ask, b"ping\n") > 0
@@ -53,4 +54,4 @@ class PerfHeartbeat:
             if fifo >= 0:
                 os.close(fifo)
         self._ask = self._answer = -1
-        self._place.cleanup()
+        self._place.close()

@@ -150,7 +150,7 @@ class PySpyProfiler(Profiler):
     help = "Python stacks of a live process, without stopping it"
     runtimes: tuple[str, ...] = ("cpython",)
     modes: tuple[ProfileMode, ...] = tuple(_OPTIONS)
-    cost = "1 % of the throughput, of 16 threads with the looks beside it (benchmarks/profile.md)"
+    cost = "1 % of the throughput of 16 threads, looks included (benchmarks/profile.md)"
     blind = "native code, and in a container which threads are idle"
     at_once = 8  # the rest of many like workers tells nothing new
 

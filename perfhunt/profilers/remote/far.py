@@ -21,7 +21,7 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.peer_watch import PeerWatch
-from perfhunt.profilers.profiler import Looker
+from perfhunt.profilers.profiler import Looker, stacks_read
 from perfhunt.profilers.remote.messages import (
     FarSpan,
     FarTarget,
@@ -200,8 +200,7 @@ def _looks(target: TargetProcess) -> Check:
             made.close()
     except AttachFailed as failed:
         return warn(name, failed.message, failed.hint or "Run it there as root.")
-    tasks = sum(sample.task for sample in samples)
-    seen = f"{len(samples) - tasks} threads and {tasks} tasks of pid {pid}"
+    seen = f"{stacks_read(samples, 'task')} of pid {pid}"
     return ok(name, f"the stacks of {seen} were read {made.how}")
 
 

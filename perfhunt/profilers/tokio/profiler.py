@@ -18,7 +18,7 @@ from perfhunt.profilers.tokio.updates import ConsoleUpdates, gathered
 from perfhunt.target.proc.sockets import held_listening
 
 _METHOD = "/rs.tokio.console.instrument.Instrument/WatchUpdates"
-_CRATE = "console_subscriber::"
+TOKIO, CONSOLE = "tokio::", "console_subscriber::"  # how the functions of those crates begin
 _USUAL_PORT = 6669
 _ANSWER: Seconds = 2.0  # the subscriber publishes once a second, and at once when it is asked
 _LATE: Seconds = 2.0  # more than the second between two updates
@@ -84,7 +84,7 @@ class TokioProfiler(PerfProfiler):
 
     def is_for(self, target: TargetProcess) -> bool:
         """Whether the program was linked with console-subscriber."""
-        return target.runtime == "native" and _CRATE in target.application.libraries
+        return target.runtime == "native" and CONSOLE in target.application.libraries
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here, with the command that mends it; "" when it can."""

@@ -4,6 +4,7 @@ shares of the whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,8 +13,11 @@ from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.model.units import Share
 
 ROOT = Frame("all", kind=FrameKind.THREAD)
+RUNNING = Frame("running", kind=FrameKind.THREAD)  # in a picture by state: above what did not wait
 LOST = 1e-12  # of the whole: what is left by rounding when children are taken from their parent
-_DRAWN_BY_KIND = frozenset({FrameKind.NATIVE, FrameKind.KERNEL, FrameKind.THREAD, FrameKind.WAIT})
+_DRAWN_BY_KIND = frozenset({FrameKind.KERNEL, FrameKind.THREAD, FrameKind.WAIT})
+# Programs that run code of others: their own is not the application's.
+_INTERPRETER = re.compile(r"/(?:python|pypy|node|java|php|ruby|perl|dotnet|beam\.smp)[^/]*$")
 
 
 @dataclass(slots=True)
@@ -117,6 +121,10 @@ def code_kind(frame: Frame) -> str:
     thread; `wait` for a wait itself.
     """
     if frame.kind in _DRAWN_BY_KIND:
+        return frame.kind
+    if frame.kind == FrameKind.NATIVE and (
+        "/" not in frame.file or _INTERPRETER.search(frame.file)
+    ):
         return frame.kind
     # The runtime's own states, such as Node's "(garbage collector)", have no file.
     return Code().origin(frame) if frame.file else Origin.RUNTIME

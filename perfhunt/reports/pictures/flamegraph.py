@@ -18,6 +18,8 @@ from perfhunt.model.profile import Profile, ProfileMode, Stack, regrouped
 from perfhunt.model.text.escaping import markup, visible
 from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.reports.pictures.flame_tree import (
+    ROOT,
+    RUNNING,
     FlameBox,
     FlameNode,
     boxes,
@@ -36,6 +38,7 @@ ROW = 19
 LETTER = 7.23  # of the monospaced font
 _HEAD, _FOOT = 62, 34  # above and below the boxes
 _HEADING = 30  # of a panel
+_TITLE = 90  # letters beside the search
 NARROWEST: Share = 0.0003  # of the whole: a third of a pixel at full width
 NARROWEST_INSIDE: Share = 0.001  # within a page, which holds several
 _KINDS = {
@@ -174,14 +177,18 @@ def _document(
             top += _HEADING
             body.append(_note(panel.heading, top - 8))
         body.extend(_frame(box, panel, index, top) for box in drawn)
-        kinds |= {code_kind(box.node.frame) for box in drawn}
+        if not panel.differential:
+            frames = {box.node.frame for box in drawn} - {ROOT, RUNNING}
+            kinds |= {code_kind(frame) for frame in frames}
         top += depth(drawn) * ROW
     if not body:
         body.append(_note("No samples.", top + 16))
         top += ROW
     differs = any(panel.differential for panel in panels)
-    legend = [] if differs else [kind for kind in _KINDS if kind in kinds]
-    foot = [*_legend(top, legend), _footer(top, left_out, narrowest)]
+    foot = [
+        *_legend(top, [kind for kind in _KINDS if kind in kinds]),
+        _footer(top, left_out, narrowest),
+    ]
     if alone:
         return _picture(lines(*_header(title, note), *body, *foot), top + _FOOT, title)
     picture = _picture(lines(*body, *foot), top + _FOOT, title, panels[0])
@@ -253,11 +260,11 @@ def _header(title: str, note: str) -> list[Markup]:
         aria_label="search functions by regular expression",
         spellcheck="false",
     )
-    right = WIDTH - PAD
+    right, shown = WIDTH - PAD, title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
     return [
-        element("text", title, class_="pf-title", x=PAD, y=24),
+        element("text", shown, class_="pf-title", x=PAD, y=24),
         element("text", note, class_="pf-note pf-about", x=PAD, y=46),
-        element("text", "", class_="pf-note pf-found", x=right, y=50, text_anchor="end"),
+        element("text", "", class_="pf-note pf-found", x=right - 268, y=24, text_anchor="end"),
         element("foreignObject", search, x=right - 260, y=6, width=260, height=28),
     ]
 

@@ -44,13 +44,13 @@ def remarks(waterfall: Waterfall) -> tuple[str, ...]:
         percentiles = f": the p99 went from {before} to {after}, and is not split"
     said = [
         f"Means add up, percentiles do not{percentiles}.",
-        "Both latencies are those of the trials in which threads were looked at.",
+        "Both latencies are those of the trials in which stacks were looked at.",
     ]
     if waterfall.closure is not None:
         said.append(f"{format_share(waterfall.closure)} of the growth is not accounted for.")
     if waterfall.inferred > 0:
         said.append(
-            f"{format_share(min(1.0, waterfall.inferred))} of the growth no thread shows by itself:"
+            f"{format_share(min(1.0, waterfall.inferred))} of the growth no stack shows by itself:"
             " it is put down to a queue, since what that queue is for was taken."
         )
     if waterfall.differs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from perfhunt.target.proc.files import mapped
+from perfhunt.target.proc.files import FileBytes
 
 # Where cargo keeps sources: of registries, of git, those that a project keeps beside its own, and
 # those that the language's library was built with.
@@ -28,9 +28,9 @@ def linked_crates(path: str) -> tuple[str, ...]:
     A crate that cannot panic names no path, and is taken for the application's.
     """
     try:
-        with mapped(path) as content:
-            found = {next(filter(None, match.groups())) for match in _SOURCE.finditer(content)}
-    except (OSError, ValueError):
+        with FileBytes(path) as content:
+            found = {next(filter(None, match.groups())) for match in content.matches(_SOURCE)}
+    except OSError:
         return ()
     names = {name.decode().replace("-", "_") for name in found}
     return tuple(sorted(f"{name}::" for name in names | {_PART.sub("", name) for name in names}))

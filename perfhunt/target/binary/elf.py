@@ -1,4 +1,4 @@
-"""An ELF file, mapped: where its parts are, and which function an address belongs to.
+"""An ELF file: where its parts are, and which function an address belongs to.
 
 Format: System V ABI, chapter 4 and 5 (gabi); 64 bits, little endian.
 """
@@ -10,14 +10,14 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.model.units import Bytes
 from perfhunt.target.binary.names import spelled
-from perfhunt.target.proc.files import mapped
+from perfhunt.target.proc.files import FileBytes
 
 X86_64 = 62  # EM_X86_64
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -35,6 +35,10 @@ _SYMBOL = np.dtype(
 )
 _LONGEST_NAME: Bytes = 4096  # of a symbol: generic code has names of kilobytes
 _BUILD_ID = struct.Struct("<III")  # the head of a note: lengths of name and content, and its kind
+_PARTS = (  # that are kept; the file is not, so that who changes it changes nothing here
+    *(".symtab", ".strtab", ".dynsym", ".dynstr", ".eh_frame", ".eh_frame_hdr"),
+    *(".note.gnu.build-id", ".gnu_debuglink"),
+)
 _DEBUG = "/usr/lib/debug"  # where distributions put what they strip
 _ADDRESSES = 1 << 63  # and beyond only the kernel's, on every machine of 64 bits
 _MOST_PARTS = 4096  # sections or segments; those of a large program are a hundred
@@ -66,48 +70,49 @@ class Elf:
         where files are looked for that hold what was stripped, and `place` the file's own name
         below it.
         """
-        self._bytes = mapped(path)
-        try:
-            self._read_header()
-        except (struct.error, OverflowError) as error:
-            raise ValueError(f"{path} is cut short") from error
+        with FileBytes(path) as file:
+            try:
+                self._read_header(file)
+            except (struct.error, OverflowError) as error:
+                raise ValueError("it is cut short") from error
+            self._parts = {
+                name: file.at(self.sections[name].offset, self.sections[name].size)
+                for name in _PARTS
+                if name in self.sections
+            }
         self.path, self._root, self._place = path, root, place
         self._known: dict[int, CompiledFunction | None] = {}
 
-    def _read_header(self) -> None:
-        if self._bytes[:6] != _LITTLE_64:
+    def _read_header(self, file: FileBytes) -> None:
+        head = file.at(0, _HEADER.size)
+        if head[:6] != _LITTLE_64:
             raise ValueError("not an ELF file of 64 bits")
-        header = _HEADER.unpack_from(self._bytes)
+        header = _HEADER.unpack(head)
         self.machine: int = header[2]
         segments, sections, names = header[5], header[6], header[13]
         if max(header[10], header[12]) > _MOST_PARTS:
             raise ValueError("more parts than any program has")
         rows = [
-            _SEGMENT.unpack_from(self._bytes, segments + n * header[9]) for n in range(header[10])
+            _SEGMENT.unpack(file.at(segments + n * header[9], _SEGMENT.size))
+            for n in range(header[10])
         ]
         # (address, offset in the file, size in the file) of code
         self._code: list[tuple[int, int, int]] = [
             (row[3], row[2], row[5]) for row in rows if row[0] == _LOAD and row[1] & _EXECUTABLE
         ]
         heads = [
-            _SECTION.unpack_from(self._bytes, sections + n * header[11]) for n in range(header[12])
+            _SECTION.unpack(file.at(sections + n * header[11], _SECTION.size))
+            for n in range(header[12])
         ]
         self.sections: dict[str, Section] = {}
         for row in heads:
             if row[1] != _NOBITS and names < len(heads) and row[3] < _ADDRESSES:
-                name = self._text(heads[names][4] + row[0], _LONGEST_NAME)
+                name = _name_at(file.at(heads[names][4] + row[0], _LONGEST_NAME), 0)
                 self.sections.setdefault(name, Section(row[3], row[4], row[5]))
 
-    def _text(self, at: int, most: Bytes) -> str:
-        end = self._bytes.find(b"\0", at, at + most)
-        return self._bytes[at : end if end >= 0 else at + most].decode(errors="replace")
-
     def part(self, name: str) -> bytes:
-        """The bytes of a section; none where there is no such."""
-        section = self.sections.get(name)
-        if section is None:
-            return b""
-        return self._bytes[section.offset : section.offset + section.size]
+        """The bytes of one of the sections that are kept; none where there is no such."""
+        return self._parts.get(name, b"")
 
     def address_of(self, offset: int) -> int | None:
         """The address of the code at an offset in the file; None where there is none."""
@@ -117,6 +122,13 @@ class Elf:
                 return address + offset - begin
         return None
 
+    def offset_of(self, address: int) -> int | None:
+        """Where in the file the code at an address stands; None where there is none."""
+        for begins, offset, size in self._code:
+            if begins <= address < begins + size:
+                return address - begins + offset
+        return None
+
     def function_at(self, address: int) -> CompiledFunction | None:
         """The function that holds an address; None where nobody named one."""
         if address not in self._known:
@@ -124,14 +136,22 @@ class Elf:
         return self._known[address]
 
     def containing(self, word: str, most: int) -> list[CompiledFunction]:
-        """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`."""
+        """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`. Of several
+        names of one, it has the plainest.
+        """
+        functions = (self.function_at(at) for _, at in self.symbols_with(word, most))
+        return [function for function in functions if function is not None]
+
+    def symbols_with(self, word: str, most: int) -> list[tuple[str, int]]:
+        """Up to `most` symbols of functions in which a word stands, as people write them, each with
+        its address: a linker gives functions of the same code one.
+        """
         symbols, strings = self._symbols
-        wanted, found = word.encode(), list[CompiledFunction]()
+        wanted, found = word.encode(), list[tuple[str, int]]()
         for row in symbols:
             begin = int(row["name"])
             if wanted in strings[begin : strings.find(b"\0", begin)]:
-                function = self.function_at(int(row["at"]))
-                found += [function] if function is not None else []
+                found.append((spelled(_name_at(strings, begin)), int(row["at"])))
                 if len(found) == most:
                     break
         return found
@@ -215,9 +235,9 @@ class Elf:
 
 def _checksum(path: str) -> int:
     try:
-        with mapped(path) as content:
-            return zlib.crc32(content)
-    except (OSError, ValueError):
+        with FileBytes(path) as file:
+            return reduce(lambda sum_, piece: zlib.crc32(piece, sum_), file.pieces(), 0)
+    except OSError:
         return -1
 
 

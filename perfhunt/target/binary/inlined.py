@@ -11,14 +11,12 @@ import os
 import re
 import resource
 import shutil
-import subprocess
 import time
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.files import reader_until
-from perfhunt.target.proc.process import cpu_used, stat
+from perfhunt.target.binary.answerer import Answerer
 
 # The first reads 30 MB of debug information in a fifth of a second where the second takes twice
 # that. Measured: 0.1 to 1.5 ms for an address, 30 to 210 MB.
@@ -53,9 +51,14 @@ class InlinedCalls:
     """Asks for the calls at addresses of one file, as the file has them."""
 
     def __init__(self, path: str) -> None:
-        self._path, self._buffer, self._spent = path, b"", 0.0
-        self._tool: subprocess.Popen[bytes] | None = None
-        self._used: Seconds = 0.0
+        there = ((found, tool) for tool in _TOOLS if (found := shutil.which(tool[0])) is not None)
+        found, tool = next(there, (_TOOLS[0][0], _TOOLS[0]))
+        self._tool = Answerer(
+            [found, *tool[1:], path],
+            {resource.RLIMIT_AS: _MOST_MEMORY},
+            {"LC_ALL": "C"},  # Nothing is fetched: where from would stand in DEBUGINFOD_URLS.
+        )
+        self._spent: Seconds = 0.0
         self.refused = ""  # why nothing is asked any more, as a clause
 
     def at(self, address: int) -> tuple[SourceCall, ...]:
@@ -63,8 +66,11 @@ class InlinedCalls:
         if self.refused:
             return ()
         began = time.monotonic()
+        # The rest of an answer is about nowhere: what of it comes later is skipped.
+        question = f"{address:#x}\n{_NOWHERE:#x}\n".encode()
+        whole, within = partial(_whole, address), min(_ANSWER, _ALL - self._spent)
         try:
-            lines = self._asked(address, min(began + _ANSWER, began + _ALL - self._spent))
+            lines = self._tool.asked(question, whole, _MOST_TEXT, within)
         except (OSError, ValueError) as error:
             self.refused = f"{NEEDED} failed: {error}"
             self.close()
@@ -75,36 +81,11 @@ class InlinedCalls:
     @property
     def cpu(self) -> Seconds:
         """What the tool used so far."""
-        now = stat(self._tool.pid) if self._tool is not None else None
-        return self._used if now is None else cpu_used(now)
+        return self._tool.cpu
 
     def close(self) -> None:
         """End the tool. Idempotent."""
-        self._used = self.cpu
-        tool, self._tool = self._tool, None
-        if tool is not None and tool.stdin is not None and tool.stdout is not None:
-            tool.kill()
-            tool.stdout.close()
-            with suppress(OSError):
-                tool.stdin.close()
-            tool.wait()
-
-    def _asked(self, address: int, end: Seconds) -> list[str]:
-        """The lines of an answer. Raises OSError, ValueError."""
-        tool = self._tool = self._tool or _started(self._path)
-        if tool.stdin is None or tool.stdout is None:
-            raise ValueError("it has no pipes")
-        tool.stdin.write(f"{address:#x}\n{_NOWHERE:#x}\n".encode())
-        tool.stdin.flush()
-        read = reader_until(tool.stdout.fileno(), end)
-        while (lines := _whole(self._buffer, address)) is None:
-            if len(self._buffer) > _MOST_TEXT:
-                raise ValueError("an answer has no end")
-            if not (came := read(1 << 16)):
-                raise ValueError("it ended")
-            self._buffer += came
-        self._buffer = b""  # The rest is about nowhere: what of it comes later is skipped.
-        return lines
+        self._tool.close()
 
 
 def available() -> bool:
@@ -112,26 +93,7 @@ def available() -> bool:
     return any(shutil.which(tool[0]) for tool in _TOOLS)
 
 
-def _started(path: str) -> subprocess.Popen[bytes]:
-    """The tool, which ends with its input. Raises OSError."""
-    there = ((found, tool) for tool in _TOOLS if (found := shutil.which(tool[0])) is not None)
-    found, tool = next(there, ("", _TOOLS[0]))
-    if not found:
-        raise FileNotFoundError("none of them is installed")
-    child = subprocess.Popen(
-        [found, *tool[1:], path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={"LC_ALL": "C"},  # Nothing is fetched: where from would stand in DEBUGINFOD_URLS.
-        start_new_session=True,
-    )
-    with suppress(OSError):
-        resource.prlimit(child.pid, resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
-    return child
-
-
-def _whole(text: bytes, address: int) -> list[str] | None:
+def _whole(address: int, text: bytes) -> list[str] | None:
     """The lines of the answer about an address; None while it is not whole."""
     lines = text.decode(errors="replace").split("\n")
     heads = {int(line, 16): n for n, line in enumerate(lines[:-1]) if line.startswith("0x")}

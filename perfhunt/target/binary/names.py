@@ -4,11 +4,10 @@ arguments, Rust's without hashes, closures and lambdas named by the function the
 
 from __future__ import annotations
 
-import ctypes
 import re
 from functools import cache
-from typing import Any
 
+from perfhunt.target.binary.demangler import Demangler
 from perfhunt.target.binary.rust_names import rust_name
 
 # What compilers and linkers put behind the symbol of a part or a copy of a function.
@@ -19,7 +18,7 @@ _CLOSURE = re.compile(r"::\{lambda\b|::'lambda\b|::\$_\d")
 _UNNAMED = "(anonymous namespace)"
 _OPENING, _CLOSING = "(<{[", ")>}]"
 _HIDDEN = 0xE000  # a private use area of Unicode: where the signs in an operator's name are put
-_LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1")
+_demangler = Demangler()
 
 
 @cache
@@ -28,7 +27,7 @@ def spelled(symbol: str) -> str:
     plain = _COPY.sub("", _VERSION.sub("", symbol))
     if not plain.startswith(("_Z", "__Z", "_R")):
         return plain or symbol
-    return rust_name(plain) or _cpp_name(_demangled(plain)) or symbol
+    return rust_name(plain) or _cpp_name(_demangler.name(plain)) or symbol
 
 
 def source_name(name: str) -> str:
@@ -36,37 +35,6 @@ def source_name(name: str) -> str:
     has none in the source (`{closure#0}`).
     """
     return spelled(name) if name.startswith(("_Z", "__Z", "_R")) else _cpp_name(name)
-
-
-@cache
-def _demangler() -> Any:
-    for library in _LIBRARIES:
-        try:
-            demangle = ctypes.CDLL(library).__cxa_demangle
-        except (OSError, AttributeError):
-            continue
-        demangle.restype = ctypes.c_void_p
-        return demangle
-    return None
-
-
-def _demangled(symbol: str) -> str:
-    """What the C++ runtime of this host makes of a symbol (Itanium C++ ABI, 3.4); "" for none."""
-    demangle = _demangler()
-    if demangle is None:
-        return ""
-    status = ctypes.c_int()
-    found = demangle(symbol.encode(), None, None, ctypes.byref(status))
-    if not found or status.value:
-        return ""
-    name = ctypes.string_at(found).decode(errors="replace")
-    _free()(ctypes.c_void_p(found))
-    return name
-
-
-@cache
-def _free() -> Any:
-    return ctypes.CDLL(None).free
 
 
 def _cpp_name(name: str) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterable
 from perfhunt.model import redact
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.trial import Interference, Neighbour
-from perfhunt.model.units import Cores, Seconds
+from perfhunt.model.units import Cores, Seconds, Share
 from perfhunt.target.host.core_speed import core_speed, timed_work
 from perfhunt.target.host.host_use import HostUse, HostUsed, host_use, used_between
 from perfhunt.target.host.partners import listening_at, partners
 from perfhunt.target.host.run_queue import QueueTime, RunQueue
+from perfhunt.target.proc.cgroup import cpu_quota, find
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.resources.counters import Counters, read_counters
 from perfhunt.target.watcher import Watcher
@@ -116,18 +117,21 @@ class InterferenceMonitor:
         strangers = self._strangers(used, target_pids, own_pids)
         others = _others(used, strangers)
         speed = core_speed(speeds, self._best)
+        throttled = _share(grown.throttled, grown.periods)
+        ran = _rate(target, used, lambda t: t.ran)
+        waited = _waited(target, used, others, _cores_of(self._root))
         generator = max(own_pids, key=lambda pid: used.of([pid]), default=0)
         return Interference(
             seconds=used.seconds,
             cores=float(len(used.cores)) or None,
-            target_ran=_rate(target, used, lambda t: t.ran),
-            target_waited=_waited(target, used, others, _cores_of(self._root)),
+            target_ran=ran,
+            target_waited=_within_quota(waited, ran, _quota_of(self._root), throttled),
             generator_ran=_rate(own, used, lambda t: t.ran),
             generator_waited=_waited(own, used, others, _cores_of(generator)),
             others=others,
             busiest=_busiest(used, strangers),
             steal=used.steal(),
-            throttled=_share(grown.throttled, grown.periods),
+            throttled=throttled,
             speed=speed.median if speed else None,
             speed_worst=speed.worst if speed else None,
             readings=len(speeds),
@@ -185,10 +189,26 @@ def _waited(
     return min(took, waited * took / rivals)
 
 
+def _within_quota(
+    waited: Cores | None, ran: Cores | None, quota: Cores | None, throttled: Share | None
+) -> Cores | None:
+    """The waiting that others may have caused under a CPU quota: none in the periods in which the
+    target was stopped, for in those it had all that it may use; and no more than it left of that.
+    """
+    if waited is None or ran is None or quota is None:
+        return waited
+    return min(waited * (1.0 - (throttled or 0.0)), max(0.0, quota - ran))
+
+
 def _rate(
     queue: QueueTime | None, used: HostUsed, part: Callable[[QueueTime], Seconds]
 ) -> Cores | None:
     return None if queue is None else part(queue) / used.seconds
+
+
+def _quota_of(pid: int) -> Cores | None:
+    group = find(pid, "cpu") if pid else None
+    return cpu_quota(group) if group else None
 
 
 def _cores_of(pid: int) -> Iterable[int]:

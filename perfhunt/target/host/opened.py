@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from perfhunt.target.proc.sock_diag import unix_peers
 from perfhunt.target.proc.sockets import (
     ESTABLISHED,
     LISTEN,
     TcpSocket,
     held_inodes,
     tcp_sockets,
+    unix_opened,
     unix_paths,
 )
 
@@ -97,13 +97,7 @@ def opened(held: set[int], sockets: SocketsOfHost) -> list[Opened]:
         for row in rows
         if row.local_port not in ports
     ]
-    others = unix_peers() if any(inode in sockets.unix for inode in held) else {}
-    over_unix = [
-        Opened(f"{UNIX}{path}", 0, others[inode])
-        for inode in held & others.keys()
-        # Who opened it has a socket without a name; two of them are a pair within a process.
-        if not sockets.unix.get(inode) and (path := sockets.unix.get(others[inode], ""))
-    ]
+    over_unix = [Opened(f"{UNIX}{path}", 0, far) for path, far in unix_opened(held, sockets.unix)]
     return over_tcp + over_unix
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
+import re
 import select
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from perfhunt.errors import Unreadable
@@ -18,6 +18,9 @@ from perfhunt.model.units import Bytes, Seconds
 # A process has 65,530 mappings at most unless told otherwise, of 100 to 200 bytes each in its maps;
 # a host of a million sockets has 150 MB of them in its tables.
 LARGEST: Bytes = 256 << 20
+_PIECE: Bytes = 1 << 20  # of a file that is searched
+_PAGE: Bytes = 4096  # what is looked at before and behind a piece
+_LARGEST_PIECE: Bytes = 1 << 30  # tables of names have some hundred MiB in the largest programs
 
 
 def read(path: str, most: Bytes = LARGEST) -> bytes:
@@ -43,17 +46,62 @@ def tail(path: str | os.PathLike[str], most: Bytes) -> bytes:
         os.close(fd)
 
 
-def mapped(path: str) -> mmap.mmap:
-    """The bytes of a file, mapped, for whoever closes it. Raises OSError, also for what is no file
-    (a pipe is not waited for), and ValueError for an empty one.
+class FileBytes:
+    """The bytes of a file, read as they are asked for. Whoever cuts the file short meanwhile leaves
+    fewer of them; where they were mapped, we would end with SIGBUS.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError, also for what is no file: a pipe is not waited for."""
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self.close()
             raise OSError(errno.EINVAL, "not a file", path)
-        return mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
-    finally:
-        os.close(fd)
+
+    def __enter__(self) -> FileBytes:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go. Idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def at(self, offset: Bytes, size: Bytes) -> bytes:
+        """So many bytes from there on; fewer where the file ends, or cannot be read further."""
+        try:
+            size = min(size, os.fstat(self._fd).st_size - offset, _LARGEST_PIECE)
+            return os.pread(self._fd, size, offset) if size > 0 else b""
+        except OSError:
+            return b""
+
+    def find(self, word: bytes, begin: Bytes = 0) -> int:
+        """Where a word stands first, from there on; -1 when it does not."""
+        while piece := self.at(begin, _PIECE + len(word) - 1):
+            if (at := piece.find(word)) >= 0:
+                return begin + at
+            begin += _PIECE
+        return -1
+
+    def pieces(self) -> Iterator[bytes]:
+        """The whole, in the order of the file."""
+        offset = 0
+        while piece := self.at(offset, _PIECE):
+            yield piece
+            offset += len(piece)
+
+    def matches(self, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+        """Where a pattern matches; its matches are shorter than a page of memory."""
+        offset = 0
+        while len(piece := self.at(begin := max(0, offset - _PAGE), _PIECE + 2 * _PAGE)) > (
+            first := offset - begin
+        ):
+            found = pattern.finditer(piece, first)
+            yield from (match for match in found if match.start() < first + _PIECE)
+            offset += _PIECE
 
 
 def reader_until(pipe: int, end: Seconds) -> Callable[[int], bytes]:

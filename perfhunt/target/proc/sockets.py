@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from socket import AF_INET, AF_INET6, SOCK_STREAM, inet_ntop
@@ -183,6 +183,19 @@ def unix_paths(pid: int) -> dict[int, str]:
     """Unix sockets in the network namespace of `pid`: inode -> the path it is bound to, or ""."""
     fields = _unix_table(pid)
     return {int(field[6]): field[7] if len(field) > 7 else "" for field in fields}
+
+
+def unix_opened(held: Collection[int], paths: Mapping[int, str]) -> list[tuple[str, int]]:
+    """The unix connections that the holder of some sockets opened: the path that each leads to, and
+    the inode of its other end; `paths` as `unix_paths` has them.
+    """
+    others = unix_peers() if any(inode in paths for inode in held) else {}
+    return [
+        (path, others[inode])
+        for inode in others.keys() & held
+        # Who opened it has a socket without a name; two of them are a pair within a process.
+        if not paths.get(inode) and (path := paths.get(others[inode], ""))
+    ]
 
 
 def unix_listening(pid: int) -> dict[int, str]:

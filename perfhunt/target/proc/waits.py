@@ -8,7 +8,6 @@ every other lock lives on the heap or on a stack.
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import struct
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.files import FileBytes, link, read
 from perfhunt.target.proc.process import memory, stat
 from perfhunt.target.proc.sockets import SocketTable, socket_inode
 from perfhunt.target.proc.syscalls import WAITING_FCNTL, SyscallKind, syscalls
@@ -79,12 +78,9 @@ def _holds_python(pid: int) -> bool:
     Node, holds locks of its own, and no GIL.
     """
     try:
-        with (
-            open(f"/proc/{pid}/exe", "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
+        with FileBytes(f"/proc/{pid}/exe") as content:
             return content.find(_HOLDS_PYTHON) >= 0
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 

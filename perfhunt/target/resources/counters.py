@@ -1,5 +1,5 @@
-"""Counters of the kernel around the target: host CPU, pressure, throttling, OOM kills, connections
-refused and segments sent again.
+"""Counters of the kernel around the target: host CPU, pressure, throttling, limits of memory and
+tasks that were met, OOM kills, connections refused and segments sent again.
 
 Each is read whole and only ever used as a difference of two readings; None where this kernel or
 container has none.
@@ -25,7 +25,9 @@ class Counters:
     psi_memory: int | None = None
     periods: int | None = None
     throttled: int | None = None
+    memory_hits: int | None = None
     oom_kills: int | None = None
+    tasks_refused: int | None = None
     listen_overflows: int | None = None
     listen_drops: int | None = None
     syn_retransmits: int | None = None
@@ -53,7 +55,9 @@ def read_counters(pid: int) -> Counters:
         psi_memory=_pressure("memory"),
         periods=periods,
         throttled=throttled,
+        memory_hits=_memory_hits(pid),
         oom_kills=_oom_kills(pid),
+        tasks_refused=_tasks_refused(pid),
         listen_overflows=listening.get("ListenOverflows"),
         listen_drops=listening.get("ListenDrops"),
         # The side that connects sends a SYN again, and that is ours, in whatever namespace.
@@ -99,6 +103,27 @@ def _oom_kills(pid: int) -> int | None:
         if "oom_kill" in counts:
             return counts["oom_kill"]
     return counters("/proc/vmstat").get("oom_kill")
+
+
+def _memory_hits(pid: int) -> int | None:
+    """How often the group whose memory limit binds was at that limit."""
+    group = cgroup.find(pid, "memory")
+    at = cgroup.binding(cgroup.memory_bounds(group)) if group else None
+    if group is None or at is None:
+        return None
+    if group.version == 2:
+        return counters(at / "memory.events").get("max")
+    count = text(at / "memory.failcnt")
+    return int(count) if count.isdigit() else None
+
+
+def _tasks_refused(pid: int) -> int | None:
+    """How often a fork or clone met a limit of tasks. Kernels count that in the group that forks,
+    or (v2, since 6.11) in the one whose limit it is and those above.
+    """
+    group = cgroup.find(pid, "pids")
+    counts = [counters(at / "pids.events") for at in group.upwards()] if group else []
+    return max((each["max"] for each in counts if "max" in each), default=None)
 
 
 def _protocol(path: str, protocol: str) -> dict[str, int]:

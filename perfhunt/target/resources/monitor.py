@@ -13,6 +13,7 @@ from statistics import fmean, linear_regression
 
 from perfhunt.model.interval import sampling_error
 from perfhunt.model.run import TargetProcess
+from perfhunt.model.text.socket_url import PREFIX
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.process import cpu_used, stat
@@ -24,6 +25,8 @@ from perfhunt.target.proc.sockets import (
     held_inodes,
     tcp_sockets,
     unix_listening,
+    unix_opened,
+    unix_paths,
 )
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
@@ -83,6 +86,8 @@ class ResourceMonitor:
         self._watcher = Watcher(
             "perfhunt-resources", "Reading the target's resources", self._look_again, _PERIOD
         )
+        # Where its own connections were ever seen to lead: `host:port`, `unix:/path`.
+        self.led_to: frozenset[str] = frozenset()
         self.unread: tuple[tuple[Seconds, int], ...] = ()  # of the last `take`: when, how many
         self._usage: TreeUsage | None = None
         self._counters = Counters()
@@ -191,11 +196,12 @@ class ResourceMonitor:
             if socket.state != LISTEN and socket.local_port not in inward
         ]
         held: set[int] = set()
-        if outward:
-            for pid in pids:
-                with suppress(PermissionError):
-                    held |= held_inodes(pid)
+        for pid in pids:
+            with suppress(PermissionError):
+                held |= held_inodes(pid)
         connections = Counter(socket.endpoint for socket in outward if socket.inode in held)
+        over_unix = (f"{PREFIX}{path}" for path, _ in unix_opened(held, unix_paths(self._lead())))
+        self.led_to |= {*connections, *over_unix}
         return max(queues, default=None), connections
 
     def _read_tree(self) -> TreeUsage:
@@ -238,7 +244,9 @@ class ResourceMonitor:
                 seconds,
                 cpu_limit=target.cpu_limit,
                 memory_limit=target.memory_limit,
+                memory_hits=grown.memory_hits,
                 oom_kills=grown.oom_kills,
+                tasks_refused=grown.tasks_refused,
             )
         cpu_seconds = max(0.0, after.cpu - before.cpu)
         limit, memory = target.cpu_limit, target.memory_limit
@@ -264,7 +272,9 @@ class ResourceMonitor:
             processes=after.processes,
             switches_voluntary=voluntary / seconds,
             switches_involuntary=involuntary / seconds,
+            memory_hits=grown.memory_hits,
             oom_kills=grown.oom_kills,
+            tasks_refused=grown.tasks_refused,
             host_cpu_share=_share(grown.host_busy, grown.host_all),
             psi_cpu=_share(grown.psi_cpu, seconds * _MICROSECONDS),
             psi_io=_share(grown.psi_io, seconds * _MICROSECONDS),

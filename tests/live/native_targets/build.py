@@ -54,14 +54,15 @@ def take_apart(program: Path) -> None:
     subprocess.run(["objcopy", f"--add-gnu-debuglink={apart}", program], check=True)
 
 
-def built_with_tokio() -> str:
-    """The service on tokio, with its console in it: minutes, the first time."""
+def built_with_tokio(*, console: bool) -> str:
+    """The service on tokio: half a minute the first time, with its console in it minutes."""
     if shutil.which("cargo") is None:
         pytest.skip("cargo is not installed")
-    target = BUILT / "tokio"
+    target = BUILT / ("tokio-console" if console else "tokio")
     command = ["cargo", "build", "--release", "--target-dir", str(target)]
-    flags = {**os.environ, "RUSTFLAGS": "--cfg tokio_unstable"}
-    where = BUILT / "tokio-source"
+    command += ["--features", "console"] if console else []
+    flags = {**os.environ, "RUSTFLAGS": "--cfg tokio_unstable" if console else ""}
+    where = BUILT / f"{target.name}-source"
     shutil.copytree(HERE / "tokio", where, dirs_exist_ok=True)
     done = subprocess.run(command, cwd=where, env=flags, capture_output=True, text=True)
     if done.returncode:

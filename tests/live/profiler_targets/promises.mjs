@@ -32,6 +32,13 @@ async function postEntry() {
   await ledger.take();
   try { await nap(8); } finally { ledger.give(); }
 }
+// A lock made of a chain, and who goes on after it in several ways: one wait.
+let tail = Promise.resolve();
+function writeLog() {
+  const mine = tail.then(() => nap(8));
+  tail = mine.catch(() => {});
+  return mine;
+}
 async function runQuery() { await connections.take(); await nap(16); connections.give(); }
 const get = (asked) =>
   new Promise((done) => http.get({ port: slow.address().port, ...asked }, (answer) => answer.resume().on("end", done)));
@@ -43,6 +50,7 @@ function pause() { Atomics.wait(silence, 0, 0, 8); }
 
 const paths = {
   async "/lock"() { render(); await audit(); await postEntry(); },
+  async "/chain"() { render(); await audit(); await writeLog(); },
   async "/pool"() { render(); await audit(); await runQuery(); },
   async "/downstream"() { render(); await audit(); await awaitPrices(); },
   async "/agent"() { render(); await audit(); await askStock(); },

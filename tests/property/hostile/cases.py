@@ -47,6 +47,7 @@ CRASHES: tuple[tuple[str, bytes], ...] = (
     ("perf script", b"a" + b" " * 200_000 + b"b\n"),
     ("hyperfine", b'{"results":[{"command":"a","times":[0.1],"memory_usage_byte":[1e999]}]}'),
     ("owner.json", b'{"pid":1e999,"pid_started":1,"started":"","phase":""}'),
+    ("compiled name", b"_Z1f" + b"P" * 4000 + b"i"),  # pointers to pointers
     ("run.json", b"[" * 100_000),
     ("trials.jsonl", b"[" * 100_000 + b"\n{}\n"),
     ("calibration.json", b"[" * 100_000),

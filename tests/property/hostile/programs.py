@@ -158,3 +158,9 @@ NAMES = (
     b"_ZN4core19_$LT$impl$u20$X$GT$4drop17h0123456789abcdefE",
     b"_ZNSt6vectorIiSaIiEE9push_backEOi.cold",
 )
+
+# f(pair<pair<…>, pair<…>>): each pair holds the one before twice, and so has twice its length.
+LEVELS = 60
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PLACES = [f"S{_DIGITS[n // 36]}{_DIGITS[n % 36]}_".replace("S0", "S") for n in range(LEVELS)]
+DOUBLING = "_Z1f1A4pairIS_S_E" + "".join(f"S0_I{place}{place}E" for place in _PLACES[1:])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.load.child.bounds.starving import Readiness
+from perfhunt.load.child.bounds.starving import ThreadAccount
 from perfhunt.load.lifeline import SILENCE, STARVED
 from perfhunt.load.messages import StepDone
 from perfhunt.model.units import Seconds
@@ -49,9 +49,9 @@ def running(code: str) -> Iterator[int]:
 
 def looked_at(pid: int) -> bool:
     """Whether it starved for as long as a silence may last."""
-    before = Readiness.of(pid)
+    before = ThreadAccount.of(pid)
     time.sleep(SILENCE)  # the time that is asked about
-    return before.starved_until(Readiness.of(pid))
+    return before.starved_until(ThreadAccount.of(pid))
 
 
 def test_one_that_waits_for_a_core_that_another_has_starves() -> None:
@@ -66,14 +66,19 @@ def test_one_that_sleeps_hangs_or_is_gone_does_not() -> None:
 
 
 def test_one_that_runs_and_says_nothing_does_not() -> None:
-    before = Readiness(0.0, ran=1.0, queued=1.0, ready=True, stopped=False)
-    assert not before.starved_until(Readiness(0.7, ran=1.6, queued=1.1, ready=True, stopped=False))
+    before = ThreadAccount(0.0, ran=1.0, queued=1.0, ready=True, stopped=False)
+    after = ThreadAccount(0.7, ran=1.6, queued=1.1, ready=True, stopped=False)
+    assert not before.starved_until(after)
 
 
 def test_one_that_was_stopped_is_not_starving_whatever_else_it_waited_for() -> None:
-    with running(ONLY_WHEN_IDLE + SPIN) as pid, running(SPIN):
+    with running(ONLY_WHEN_IDLE + SPIN) as pid:
+        before = ThreadAccount.of(pid)
         os.kill(pid, signal.SIGSTOP)
-        assert not looked_at(pid)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        with running(SPIN):
+            assert not looked_at(pid)
+        assert not before.starved_until(ThreadAccount.of(pid))
 
 
 @pytest.mark.parametrize("deaf", [False, True])

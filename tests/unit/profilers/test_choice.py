@@ -74,7 +74,7 @@ def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_te
     plan = choose(target("cpython", version, threads, workers=2))
     assert chosen_by(plan) == ["py-spy"]
     assert plan.mode is mode
-    assert plan.looks and plan.reasons
+    assert plan.looks and plan.because
 
 
 def test_a_program_with_tokios_console_in_it_is_asked_by_it(

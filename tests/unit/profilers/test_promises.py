@@ -184,6 +184,23 @@ def test_where_one_of_four_requests_is_followed_each_stands_for_four_and_it_is_s
     assert "one of 4 requests" in looker.unseen
 
 
+def test_a_framework_that_awaits_its_handler_is_no_second_wait_of_the_request(
+    answering: Any,
+) -> None:
+    layer = ("handleRequest", "/srv/node_modules/router/lib/layer.js", 173, 9, 160)
+    told = look(
+        sites=[[0, [layer]], [1, [layer, HANDLER]]],
+        # Two requests await in their handlers, the second in two ways; of the third only the
+        # library's own wait is there.
+        waits=[[1, False, [], 1, False, 2, True]]
+        + [[site, False, [], 1, False, n] for n, site in ((1, 0), (1, 1), (2, 1), (2, 0), (3, 0))],
+        kinds={"0": [{"Timeout": 3}, 0], "1": [{"Timeout": 3}, 1]},
+    )
+    looker, _ = answering([told])
+    asleep = [sample.stack[-1].function for sample in ends(looker.look(), ThreadState.SLEEP)]
+    assert sorted(asleep) == ["(anonymous:7)", "(anonymous:7)", "handleRequest"]
+
+
 def test_of_one_that_stands_for_four_as_many_queue_as_have_no_connection(answering: Any) -> None:
     told = look(
         sites=[[0, [HANDLER]]],

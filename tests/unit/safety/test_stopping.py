@@ -100,6 +100,17 @@ def test_a_repeated_sigterm_stays_an_orderly_stop() -> None:
         assert "SIGTERM" in watchdog.stop()
 
 
+def test_a_terminal_that_is_closed_stops_nothing_that_nohup_started() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Watchdog() as watchdog:
+            signal.raise_signal(signal.SIGHUP)
+            assert watchdog.stop() == ""
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_signal_is_heard_although_the_main_thread_cannot_take_it() -> None:
     """As when it is held up in a system call: here in a digest that lasts seconds, and looks at no
     signal.

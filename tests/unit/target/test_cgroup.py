@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perfhunt.target.proc import cgroup
+from perfhunt.target.resources.counters import read_counters
 
 PID = 42
 
@@ -139,3 +140,17 @@ def test_throttling_and_memory_are_those_of_the_group_whose_limit_binds(tmp_path
     assert cgroup.binding(cgroup.cpu_quotas(found)) == mount / "pod"
     assert cgroup.binding(cgroup.memory_bounds(found)) == mount / "pod"
     assert cgroup.binding({}) is None
+
+
+def test_limits_that_were_met_are_counted_where_a_v2_tree_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = tmp_path / "cg"
+    files(mount / "pod", memory__max="1000000", memory__events="low 0\nmax 17\noom_kill 2")
+    files(mount / "pod", pids__events="max 3")
+    files(mount / "pod" / "app", memory__max="max", memory__events="max 5\noom_kill 2")
+    files(mount / "pod" / "app", pids__events="max 0")
+    group = cgroup.Cgroup(mount / "pod" / "app", mount, 2)
+    monkeypatch.setattr(cgroup, "find", lambda *_: group)
+    seen = read_counters(PID)
+    assert (seen.memory_hits, seen.oom_kills, seen.tasks_refused) == (17, 2, 3)

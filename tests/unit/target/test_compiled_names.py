@@ -5,13 +5,16 @@ the Itanium C++ ABI) and of compilers.
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 
 import pytest
 
+from perfhunt.target.binary.demangler import Demangler
 from perfhunt.target.binary.names import source_name, spelled
 from perfhunt.target.binary.rust_names import rust_name
+from tests.property.hostile.programs import DOUBLING
 
 V0 = {
     "_RNvCs4fqI2P2rA04_11rust_stdlib4main": "rust_stdlib::main",
@@ -78,6 +81,16 @@ def test_a_version_of_a_library_is_no_part_of_a_name() -> None:
 def test_a_symbol_that_leads_nowhere_is_no_name_and_ends(hostile: str) -> None:
     assert rust_name(hostile) == ""
     assert spelled(hostile) == hostile
+
+
+def test_a_symbol_that_stands_for_a_name_of_gigabytes_keeps_no_other_from_its_name() -> None:
+    demangler = Demangler()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert demangler.name(DOUBLING) == ""
+    assert demangler.name("_ZN4shop5priceEi") == "shop::price(int)"
+    demangler.close()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3.0
 
 
 def test_newer_symbols_agree_with_binutils() -> None:

@@ -19,7 +19,7 @@ from perfhunt.target.host.host_use import (
     host_use,
     used_between,
 )
-from perfhunt.target.host.interference import _others, _waited
+from perfhunt.target.host.interference import _others, _waited, _within_quota
 from perfhunt.target.host.quietness import expected
 from perfhunt.target.host.run_queue import QueueTime, RunQueue
 from perfhunt.target.proc.process import CLOCK_TICKS
@@ -77,6 +77,18 @@ def test_waiting_counts_in_proportion_to_what_others_took_and_never_beyond_it() 
     assert _waited(QueueTime(3.0, 27.0), used, 0.6, [0]) == pytest.approx(min(0.6, 2.7 * 0.6 / 0.8))
     assert _waited(None, used, 0.6, [0]) is None
     assert _waited(QueueTime(0.0, 1.0), used, None, [0]) is None
+
+
+def test_under_a_quota_others_cost_no_more_than_it_left_unused_and_nothing_while_it_stopped() -> (
+    None
+):
+    # A third of the periods were stopped, and 0.2 cores of the quota were left.
+    assert _within_quota(0.3, 0.3, 0.5, 1 / 3) == pytest.approx(0.2)
+    assert _within_quota(0.15, 0.3, 0.5, 1 / 3) == pytest.approx(0.1)
+    assert _within_quota(0.9, 0.49, 0.5, 0.9) == pytest.approx(0.01)
+    assert _within_quota(0.9, 0.51, 0.5, 0.9) == 0.0
+    assert _within_quota(0.9, 0.49, None, None) == 0.9
+    assert _within_quota(None, 0.49, 0.5, 0.9) is None
 
 
 class FakeThreads:

@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.fitting import fits
 from perfhunt.analysis.diagnosis.known.greenlets import HOW_TO_SEE, runs_greenlets
 from perfhunt.analysis.diagnosis.known.runtimes import traits_of
+from perfhunt.analysis.diagnosis.known.states_alone import name_of_helpers
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
@@ -179,22 +180,21 @@ def _about_functions(
 
 
 def _about_helpers(first: Finding, category: BottleneckClass, evidence: Evidence) -> str:
-    """What to do about work that an event loop gives to its pool of threads, as their number helps
-    it or not; "" where that is not what stops the service.
+    """What to do about work that an event loop gives to other threads, as their number helps it or
+    not; "" where that is not what stops the service.
     """
     traits = traits_of(evidence.runtime, evidence.version)
     if not traits.helpers or first.category is not _C.WORKERS or first.blamed.low <= 0:
         return ""
+    name = name_of_helpers(evidence.knee.states, traits)
+    by = f" ({traits.helpers_by})" if traits.helpers_by and name != traits.workers else ""
     if category is _C.WORKERS:
-        return (
-            f"{_change(first)}. More threads for {traits.helpers} ({traits.helpers_by}) serve more"
-            " at once while cores are free."
-        )
+        return f"{_change(first)}. More of {name}{by} serve more at once while cores are free."
     if category not in (_C.CPU, _C.CPU_QUOTA) or not _helpers_compute(evidence.knee):
         return ""
     return (
-        f"{_change(first)}. Its work has the cores, by way of {traits.helpers}: more threads for"
-        f" that ({traits.helpers_by}) bring nothing."
+        f"{_change(first)}. Its work has the cores, by way of {name}: more of those threads{by}"
+        " bring nothing."
     )
 
 

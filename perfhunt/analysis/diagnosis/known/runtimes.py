@@ -22,7 +22,8 @@ class RuntimeTraits:
     """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
     requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
     threads that take over what would block the loop, which are a pool of fixed size, set by
-    `helpers_by`; `parks`: a thread of its loop that has no work may wait in a lock; `collector`: it
+    `helpers_by`; `workers`: threads with loops of their own, that a program may hand work to;
+    `parks`: a thread of its loop that has no work may wait in a lock; `collector`: it
     collects garbage. `one_core` ends the sentence that a process uses one core, "" where its
     threads run code on several.
     """
@@ -32,6 +33,7 @@ class RuntimeTraits:
     main_loop: bool = False
     helpers: str = ""
     helpers_by: str = ""
+    workers: str = ""
     parks: bool = False
     collector: bool = True
     one_core: str = ""
@@ -56,6 +58,7 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
         main_loop=True,
         helpers="libuv's pool",
         helpers_by="UV_THREADPOOL_SIZE",
+        workers="worker threads",
         one_core="JavaScript of one process runs on one thread",
     ),
     "jvm": RuntimeTraits(),

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from perfhunt.analysis.blame.reading import PoolUse, SpanReading
+from perfhunt.analysis.diagnosis.known.blocking_pool import blocking_pool_at_work
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits
 from perfhunt.model.states import States, ThreadState
 from perfhunt.model.units import Seconds, Share
 
@@ -24,6 +26,8 @@ _KINDS: Mapping[ThreadState, str] = {
     ThreadState.SLEEP: ThreadState.SLEEP,
 }
 _MOSTLY: Share = 0.5  # of its time, from which a thread is taken
+# Of its time, from which how a thread rests is known: less is a look or two of a hold's hundreds.
+_RESTED: Share = 0.01
 
 
 def exact_states(reading: SpanReading) -> States | None:
@@ -45,6 +49,15 @@ def told_by_states(reading: SpanReading) -> dict[str, Seconds]:
     return {**kinds, HIDDEN: max(0.0, span.service - sum(kinds.values()))}
 
 
+def helpers_of(knee: SpanReading, traits: RuntimeTraits) -> PoolUse | None:
+    """The threads that an event loop hands work to: by stacks, where those are read of all threads;
+    else by their states.
+    """
+    if traits.parks:
+        return blocking_pool_at_work(knee)
+    return helpers_at_work(knee) if traits.helpers else None
+
+
 def helpers_at_work(reading: SpanReading) -> PoolUse | None:
     """The threads beside the main ones that are mostly at work; an idle one waits for work in a
     lock. None without exact states.
@@ -52,7 +65,28 @@ def helpers_at_work(reading: SpanReading) -> PoolUse | None:
     states = exact_states(reading)
     if states is None:
         return None
-    others = (t.states for t in states.threads if t.tid not in (t.pid, 0))
-    work = (sum(each.get(state, 0.0) for state in _AT_WORK) for each in others)
-    taken = [share for share in work if share > _MOSTLY]
+    taken = [_work(each) for each in _taken(states)]
     return PoolUse(float(len(taken)), sum(taken))
+
+
+def name_of_helpers(states: States | None, traits: RuntimeTraits) -> str:
+    """What the threads are that `helpers_at_work` counts: those of the runtime's pool rest in a
+    lock, those with a loop of their own in its poll. Where they hardly rested, it may be either.
+    """
+    if not traits.workers:
+        return traits.helpers
+    taken = _taken(states) if states is not None else []
+    polled = sum(each.get(ThreadState.POLL, 0.0) for each in taken)
+    locked = sum(each.get(ThreadState.LOCK, 0.0) for each in taken)
+    if max(polled, locked) <= _RESTED * len(taken):
+        return f"{traits.helpers} or {traits.workers}"
+    return traits.workers if polled > locked else traits.helpers
+
+
+def _taken(states: States) -> list[Mapping[str, Share]]:
+    others = (t.states for t in states.threads if t.tid not in (t.pid, 0))
+    return [each for each in others if _work(each) > _MOSTLY]
+
+
+def _work(thread: Mapping[str, Share]) -> Share:
+    return sum(thread.get(state, 0.0) for state in _AT_WORK)

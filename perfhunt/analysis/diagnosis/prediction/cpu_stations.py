@@ -1,5 +1,5 @@
 """Stations where requests only compute: the cores, all that shares this host's, and the one core
-that a GIL leaves each process.
+that some runtimes leave each process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from perfhunt.analysis.blame.cpu_use import use_in_profile
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
 from perfhunt.analysis.diagnosis.costs import Cost
-from perfhunt.analysis.diagnosis.known.runtimes import traits_of
+from perfhunt.analysis.diagnosis.features import loop_loads
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
 from perfhunt.analysis.diagnosis.limiting import per_process
 from perfhunt.analysis.diagnosis.peers import PeerLoad
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost, cpu_cost
@@ -31,15 +32,15 @@ from perfhunt.model.units import Cores, Seconds, Share
 
 # Of what the busiest process uses: one that uses more serves requests too.
 _BUSY_PROCESS: Share = 0.25
-# What one GIL allows, with a margin for the error of the measurement. A process may use more where
-# C code lets the GIL go; then the GIL is not what bounds it.
-_ONE_GIL: Cores = 1.05
+# What one thread can use, with a margin for the error of the measurement. A process may use more
+# where C code lets the GIL go, or runs in threads of its own; then that is not what bounds it.
+_ONE_CORE: Cores = 1.05
 
 
 def request_cost(reading: EvidenceReading, trials: Sequence[Trial]) -> CpuCost | None:
     """What a request costs in CPU; None when that is not known."""
     cores = reading.evidence.cores or 1.0
-    serial = processes_bound_by_gil(reading) or cores
+    serial = processes_on_one_core(reading) or cores
     return cpu_cost(reading, trials, min(float(serial), cores))
 
 
@@ -64,14 +65,13 @@ def cpu_stations(
         sharing = [load for load in loads if load.cpu and load.peer.allowed == cores]
         names = [load.peer.name for load in sharing] + ["the load generator"] * (generator > 0)
         beside = f", shared with {' and '.join(names)}" if names else ""
-        count = f"{cores:g} core{'' if cores == 1 else 's'}"
-        name = f"the CPU ({count}{beside})"
+        name = f"the CPU ({_usable(cores, reading)}{beside})"
         uses = _uses_of(sharing, reading)
         theirs = sum(load.cpu for load in sharing) / reading.knee.span.completed
         whole = _computing(name, cores, cost, shares, generator + theirs)
         stations.append(replace(whole, wait_uses=uses))
-    processes = processes_bound_by_gil(reading)
-    if processes and processes < (cores or float("inf")):
+    processes = processes_on_one_core(reading)
+    if _traits(reading).gil and processes and processes < (cores or float("inf")):
         name = (
             f"one core for each of {processes} processes (the GIL)"
             if processes > 1
@@ -81,6 +81,23 @@ def cpu_stations(
     elif (held := _held_gil(reading)) is not None:
         stations.append(held)
     return stations
+
+
+def _usable(cores: Cores, reading: EvidenceReading) -> str:
+    """`2 cores`; with who can use how many of them, where its runtime leaves the service less."""
+    count = f"{cores:g} core{'' if cores == 1 else 's'}"
+    processes = processes_on_one_core(reading)
+    if not 0 < processes < cores:
+        return count
+    if processes > 1:
+        return f"{count}, of which its {processes} processes can use one each"
+    loop = _traits(reading).main_loop or loop_loads(reading)
+    whom = "the one thread of its event loop" if loop else "its only busy process"
+    return f"{count}, of which {whom} can use one"
+
+
+def _traits(reading: EvidenceReading) -> RuntimeTraits:
+    return traits_of(reading.evidence.runtime, reading.evidence.version)
 
 
 def _held_gil(reading: EvidenceReading) -> Station | None:
@@ -202,16 +219,16 @@ def generator_cost(trials: Sequence[Trial], cores: Cores) -> Seconds:
     return each if isfinite(each) else 0.0
 
 
-def processes_bound_by_gil(reading: EvidenceReading) -> int:
-    """How many busy processes there are of which none uses more than one GIL allows; 0 when one
-    does, or there is no GIL.
+def processes_on_one_core(reading: EvidenceReading) -> int:
+    """How many busy processes there are, each with the one core that its runtime leaves it; 0 when
+    one uses more, or the runtime leaves it several.
     """
-    if not traits_of(reading.evidence.runtime, reading.evidence.version).gil:
+    if not _traits(reading).one_core:
         return 0
     used = _busy_processes(reading)
     processes = max(1, len(used))
     total = on_cpu(reading.knee.span) or 0.0
-    bound = max(used, default=0.0) <= _ONE_GIL and total <= _ONE_GIL * processes
+    bound = max(used, default=0.0) <= _ONE_CORE and total <= _ONE_CORE * processes
     return processes if bound else 0
 
 

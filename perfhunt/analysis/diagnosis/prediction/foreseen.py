@@ -6,11 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import floor
 
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
+    generator_cost,
+    processes_on_one_core,
+)
 from perfhunt.analysis.diagnosis.prediction.curve import NOT_HELD, HeldBack, held_back
 from perfhunt.analysis.diagnosis.prediction.relief import Relief
-from perfhunt.analysis.diagnosis.prediction.whatif import basis_of, predict
+from perfhunt.analysis.diagnosis.prediction.station import StationKind
+from perfhunt.analysis.diagnosis.prediction.whatif import basis_of, predict, with_units
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
@@ -36,6 +42,41 @@ def without_the_wait(
     if isinstance(basis, str) or basis.curve is None:
         return None
     return predict((), basis, Relief(held=held))
+
+
+def with_more_cores(
+    bottleneck: Bottleneck,
+    reading: EvidenceReading,
+    suspects: Suspects,
+    climb: SearchResult,
+    trials: Sequence[Trial],
+) -> Bottleneck:
+    """A CPU quota with what the next whole number of cores would bring, or why that is not told;
+    any other class, and a quota that leaves the host no core to give, as it is.
+    """
+    quota = reading.evidence.cores
+    if bottleneck.category is not BottleneckClass.CPU_QUOTA or not quota:
+        return bottleneck
+    host = max((t.interference.cores or 0.0 for t in trials if t.interference), default=0.0)
+    cores = float(floor(quota) + 1)
+    if cores > host:
+        return bottleneck
+    basis = basis_of(reading, suspects, climb, trials)
+    more = f"With {cores:g} core{'' if cores == 1 else 's'} instead of {quota:g}"
+    if isinstance(basis, str):
+        sentence = f"{more} it would hold more; how much is not told: {basis}."
+    elif basis.model.binding.kind is not StationKind.CPU or basis.model.binding.units != quota:
+        sentence = f"{more} it may hold no more: {basis.model.binding.name} is what fills first."
+    else:
+        beside = generator_cost(trials, cores) if cores == host else 0.0
+        serial = processes_on_one_core(reading)
+        name, units = f"the CPU ({cores:g} core{'' if cores == 1 else 's'})", cores
+        if serial and serial <= cores:
+            name, units = f"one core for each of its processes (the GIL, {serial})", float(serial)
+        left, cap = with_units(basis, name, units, beside)
+        low, high = (format_rate(rate) for rate in (left.low, left.high))
+        sentence = f"{more} it would hold about {format_rate(left.value)} ({low} to {high}); {cap}."
+    return replace(bottleneck, evidence=(*bottleneck.evidence, sentence))
 
 
 def _held(category: BottleneckClass, trial: Trial | None) -> HeldBack:

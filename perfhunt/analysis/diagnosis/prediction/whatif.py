@@ -26,7 +26,7 @@ from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
 from perfhunt.analysis.diagnosis.prediction.curve import QueueCurve, held_back, queue_curve
 from perfhunt.analysis.diagnosis.prediction.held import not_known
 from perfhunt.analysis.diagnosis.prediction.relief import NO_RELIEF, Relief, relief_of
-from perfhunt.analysis.diagnosis.prediction.station import Station, StationKind
+from perfhunt.analysis.diagnosis.prediction.station import Estimated, Station, StationKind
 from perfhunt.analysis.diagnosis.prediction.thread_stations import thread_stations
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.goal import SearchResult
@@ -34,7 +34,7 @@ from perfhunt.model.finding import Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import PerSecond, Share, format_rate, format_share
+from perfhunt.model.units import PerSecond, Seconds, Share, format_rate, format_share
 
 REMOVED: Share = 1.0  # how much of a suspect is supposed gone
 _CONFIDENT = 3  # findings worth a prediction: nobody starts further down the list
@@ -170,6 +170,29 @@ def predict(gone: Collection[FunctionKey], basis: Basis, relief: Relief = NO_REL
         at_least=bool(bounded),
         binding=model.binding.name,
     )
+
+
+def with_units(basis: Basis, name: str, units: float, beside: Seconds) -> tuple[Interval, str]:
+    """The knee with so many units of what binds now, of which a request takes `beside` seconds for
+    something else; and what would be the limit then, as the rest of a sentence.
+    """
+    model, knee = basis.model, basis.knee
+    now = model.binding
+    more = replace(now, name=name, units=units, waits=Estimated(now.waits.value + beside))
+    as_seen = model.capacity / now.bound.value
+    others = [s for s in model.stations if s is not now]
+    bounds = [more.bound.scaled(as_seen), *(s.without(()) for s in others)]
+    first = min(range(len(bounds)), key=lambda n: bounds[n].value)
+    rate, low, high = (
+        _knee(basis, after, NO_RELIEF, at)
+        for after, at in zip(
+            (min(ends) for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)),
+            (knee.rate, knee.low, knee.high),
+            strict=True,
+        )
+    )
+    cap = f"then {(more, *others)[first].name} would be the limit"
+    return Interval(rate, min(low, rate), max(high, rate), len(bounds)), cap
 
 
 def _by_latency(basis: Basis, relief: Relief) -> WhatIf:

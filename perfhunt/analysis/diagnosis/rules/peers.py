@@ -98,7 +98,7 @@ def _peers_of(features: Features, kind: PeerKind, category: BottleneckClass) -> 
     evidence = [sentence for load in named[:_NAMED] for sentence in load.sentences]
     evidence += [
         f"{connections(features, load)} connections to {load.peer.name} were open while"
-        f" {features.unseen:.1f} requests waited that no thread worked on."
+        f" {features.unseen:.1f} requests waited that nothing in the service worked on."
         for load in named[:_NAMED]
         if awaited.get(load)
     ]

@@ -69,7 +69,7 @@ LOCK = LockThresholds()
 
 
 def lock(features: Features) -> ClassScore:
-    """Threads wait for a lock, in memory or in a file, that one of them holds."""
+    """Threads or tasks wait for a lock, in memory or in a file, that one of them holds."""
     share = features.share_anywhere(ThreadState.LOCK)
     value, by_polling = outside_cpu(features, ramp(share, LOCK.added)), polled(features)
     if by_polling > value:
@@ -83,7 +83,7 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
-        f"{c.waiting:.2f} {_kind(c)} waited in {c.waiter[0]} on average, {_held_up(c)}."
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average, {_held_up(c)}."
         for c in locks[:_NAMED]
     ]
     evidence += [_one_of_many(c) for c in locks[:1] if not c.told and c.concurrent >= _SEVERAL]
@@ -138,10 +138,6 @@ def _held_up(contention: Contention) -> str:
     return f"for what {contention.waiter[0]} holds while it is in {holders}"
 
 
-def _kind(contention: Contention) -> str:
-    return "tasks" if contention.of_tasks else "threads"
-
-
 def _holders(contention: Contention) -> str:
     return ", ".join(sorted(name for name, _ in contention.holders))
 
@@ -166,7 +162,7 @@ def pool(features: Features) -> ClassScore:
     share = features.share_anywhere(Cause.POOL) + awaited
     pools = [c for c in features.contentions if c.is_pool]
     evidence = [
-        f"{c.waiting:.2f} {_kind(c)} waited in {c.waiter[0]} on average while"
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average while"
         f" {c.concurrent:.1f} held what they wait for ({_holders(c) or 'not seen'})."
         for c in pools[:_NAMED]
     ]
@@ -238,13 +234,13 @@ def _helpers_taken(features: Features, helpers: PoolUse) -> ClassScore:
     if features.loop is not None:
         value *= 1.0 - ramp(features.loop.on_cpu, WORKERS.loop_on_cpu)
     sentence = (
-        f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.traits.helpers}"
+        f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.helpers_name}"
         " were at work or waited for a core all the time."
     )
     if not features.traits.main_loop:  # Such a pool grows up to its limit: is something left over?
         value *= ramp(part(features.unseen, features.unseen + helpers.busy), WORKERS.queue)
         sentence = (
-            f"{helpers.busy:.1f} of {helpers.threads:.1f} threads of {features.traits.helpers} had"
+            f"{helpers.busy:.1f} of {helpers.threads:.1f} threads of {features.helpers_name} had"
             f" work, and {features.unseen:.1f} requests waited that no thread was at."
         )
     return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), (sentence,))
@@ -265,13 +261,13 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
     waiting, helpers = f"{contention.waiting:.1f}", features.helpers
     if contention.holders:
         sentence = (
-            f"{waiting} {_kind(contention)} waited in {contention.waiter[0]}"
+            f"{waiting} {contention.kind} waited in {contention.waiter[0]}"
             f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
         )
     else:
         sentence = f"{waiting} requests waited in {contention.waiter[0]} for a helper thread."
-        if helpers is not None:
-            sentence += f" {helpers.busy:.1f} of {features.traits.helpers} were at work."
+        if helpers is not None and helpers.threads:
+            sentence += f" {helpers.busy:.1f} of {features.helpers_name} were at work."
     value = outside_cpu(features, ramp(share, WORKERS.handed_over))
     return ClassScore(BottleneckClass.WORKERS, value, (sentence,))
 

@@ -54,9 +54,9 @@ def _missing(reading: EvidenceReading) -> str:
         return "The service was seen at one load only."
     for name, span in (("baseline", base), ("knee", knee)):
         if not span.has_instants:
-            return f"What threads waited for was not seen at the {name}."
+            return f"What the service waited for was not seen at the {name}."
         if not span.span.completed or span.span.service is None:
-            return f"No request was answered at the {name} while threads were looked at."
+            return f"No request was answered at the {name} while its stacks were looked at."
     return ""
 
 
@@ -235,7 +235,7 @@ def _told(
     for span, latency, beside in (("baseline", base, left.base), ("knee", knee, left.knee)):
         if -beside > latency:
             return Waterfall(
-                missing=f"What threads and tasks show at the {span} is"
+                missing=f"What the stacks show at the {span} is"
                 f" {format_duration(latency - beside)} for a request of"
                 f" {format_duration(latency)}: some of them wait for no request."
             )

@@ -36,16 +36,16 @@ _IN_STATE = {
     LatencyPart.SLEEP: "sleeping in {f}",
     LatencyPart.OTHER: "off the CPU in {f}",
     LatencyPart.LOOP: "waiting for the event loop",
-    LatencyPart.QUEUED: "queued before a thread had it",
+    LatencyPart.QUEUED: "queued before it was taken up",
     LatencyPart.ACK: "answers held back until the client acknowledged their first piece",
-    LatencyPart.OUTSIDE: "network and all that no thread shows, as at the baseline",
+    LatencyPart.OUTSIDE: "network and all that nothing in the service shows, as at the baseline",
     LatencyPart.GENERATOR: "sent late, or held back for a free connection",
     LatencyPart.UNEXPLAINED: "not accounted for",
 }
 _HELD = frozenset({LatencyPart.LOCK, LatencyPart.POOL, LatencyPart.HANDOFF})
 _WHILE = {
     LatencyPart.LOOP: "waiting for the event loop, which {}",
-    LatencyPart.QUEUED: "queued, while threads {}",
+    LatencyPart.QUEUED: "queued, while the service {}",
 }
 _DOING = {
     LatencyPart.CPU: "ran {f}",

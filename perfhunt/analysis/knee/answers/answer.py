@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from itertools import takewhile
 from statistics import stdev
 
 from perfhunt.analysis.knee.answers.notes import notes
 from perfhunt.analysis.knee.answers.routes import route_knees
 from perfhunt.analysis.knee.answers.shown import Shown, shown
+from perfhunt.analysis.knee.answers.unbroken import ended_early
 from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.observed import (
@@ -23,7 +23,7 @@ from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import LIKELY, Standing, standing
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import FITTED_PHASES, SET_ASIDE, Phase, Trial
+from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import (
     PerSecond,
     Share,
@@ -213,7 +213,7 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
     lacking that, the start does.
     """
     if bracket.high is None:
-        return _ended_early(state, bracket)
+        return ended_early(state, bracket)
     room, (_, most) = state.heavy_room, _most_completed(state)
     low = max(state.goal.start, room * _shown_to_hold(state, criterion, bracket.high))
     high = max(low, min(bracket.high / room, most))
@@ -232,24 +232,6 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
             " nothing near the knee was measured"
         ),
     )
-
-
-def _ended_early(state: SearchState, bracket: Bracket) -> NoKnee:
-    """Why no rate was seen to fail: the budget ended, maybe with trials that were all set aside."""
-    aside = [*takewhile(lambda trial: trial.invalid, reversed(state.trials))]
-    if not aside:
-        reason = "the budget ended before any rate failed"
-        if state.trials:
-            most = format_rate(max(trial.step.rate for trial in state.trials))
-            reason += f"; the highest that was tried is {most}"
-        return NoKnee(NoKneeCode.BUDGET, reason, bracket.low)
-    last, n = aside[0], len(aside)
-    were = "the trial at" if n == 1 else f"each of the last {n} trials, up to"
-    why = last.invalid.removeprefix(SET_ASIDE).rstrip(".")
-    at = format_rate(max(trial.step.rate for trial in aside))
-    reason = f"the budget ended with nothing that can be believed of {were} {at}: {why}"
-    code = NoKneeCode.HOST_BUSY if last.set_aside else NoKneeCode.GENERATOR_LIMITED
-    return NoKnee(NoKneeCode.BUDGET if state.valid() else code, reason, bracket.low)
 
 
 def _shown_to_hold(state: SearchState, criterion: Criterion, below: PerSecond) -> PerSecond:

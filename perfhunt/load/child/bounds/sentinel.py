@@ -20,7 +20,7 @@ from time import monotonic, sleep
 from typing import NoReturn
 
 from perfhunt.load.child.bounds.lines import Line
-from perfhunt.load.child.bounds.starving import Readiness
+from perfhunt.load.child.bounds.starving import ThreadAccount
 from perfhunt.load.lifeline import BEAT, ENDED_ITSELF, OBEYED_WITHIN, SILENCE, STARVED, STOP
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.store.files import appeared
@@ -53,7 +53,7 @@ class Sentinel:
         its pid, where it is a process of this host.
         """
         self.why = ""
-        self._above, self._before = above, Readiness.of(above)
+        self._above, self._before = above, ThreadAccount.of(above)
         self._pauses: list[tuple[Seconds, Seconds]] = []  # when each ended, how long it was
         self._line = line
         # Of our own: later nothing that is printed by a locustfile reaches the log.
@@ -125,7 +125,7 @@ class Sentinel:
             if silent + passed >= SILENCE:
                 said = said or self._said(0.0)
             if not said and not silent:
-                self._before = Readiness.of(self._above)
+                self._before = ThreadAccount.of(self._above)
             silent = 0.0 if said else silent + passed
             self._unseen = self._unseen + passed if self._switch else 0.0
             why = self._reason(silent)
@@ -145,7 +145,7 @@ class Sentinel:
     def _reason(self, silent: Seconds) -> str:
         now = monotonic()
         if silent >= SILENCE:
-            starved = self._before.starved_until(Readiness.of(self._above))
+            starved = self._before.starved_until(ThreadAccount.of(self._above))
             return _NO_CPU if starved else _UNHEARD
         if self._switch and self._unseen > _SEEN_WITHIN:
             return f"the killswitch file {self._switch} cannot be looked at, so the load ended"

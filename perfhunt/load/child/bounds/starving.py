@@ -19,7 +19,7 @@ _NANOSECONDS = 1e-9  # of schedstat, in seconds
 _WAITED: Share = 0.25
 
 
-class Readiness(NamedTuple):
+class ThreadAccount(NamedTuple):
     """What the threads of a process had of the CPUs, together, up to `at` of time.monotonic."""
 
     at: Seconds
@@ -29,7 +29,7 @@ class Readiness(NamedTuple):
     stopped: bool  # one is stopped by a signal, or traced
 
     @classmethod
-    def of(cls, pid: int) -> Readiness:
+    def of(cls, pid: int) -> ThreadAccount:
         """As it is now; nothing of a process that may not be looked at."""
         ran = queued = 0
         states: set[str] = set()
@@ -47,7 +47,7 @@ class Readiness(NamedTuple):
             stopped=bool(states & {"T", "t"}),
         )
 
-    def starved_until(self, later: Readiness) -> bool:
+    def starved_until(self, later: ThreadAccount) -> bool:
         """Whether it waited for a CPU from then to `later`, rather than ran, slept or was
         stopped.
         """

@@ -27,8 +27,9 @@
   const connections = new Map(); // by their handles: to other ends that this process wrote to
 
   const weightOfNext = () => (roots++ % every ? 0 : every);
-  const newRoot = () =>
-    ({ weight: weightOfNext(), holds: new Set(), request: false, connection: null, done: 0, sent: null, sentAt: 0 });
+  const newRoot = () => ({
+    weight: weightOfNext(), n: roots, holds: new Set(), request: false, connection: null, done: 0, sent: null, sentAt: 0,
+  });
 
   function rootAwaiting(here, resource) {
     let root = here[ROOT];
@@ -59,10 +60,11 @@
       if (root === undefined && !weight) return;
       const wait = {
         at: weight ? captured() : null, weight, root, awaits: trigger, site: null, ready: false, left: false,
-        on: weight ? startedFor(trigger) : null, shared: false,
+        on: weight ? startedFor(trigger) : null, shared: false, also: null,
       };
       const other = awaited.get(trigger);
-      if (other !== undefined && other.root !== root) wait.shared = other.shared = true;
+      if (other?.root === root) wait.also = other;
+      else if (other !== undefined) wait.shared = other.shared = true;
       pending.set(id, wait);
       awaited.set(trigger, wait);
     } catch {}
@@ -141,7 +143,7 @@
     try {
       const wait = awaited.get(id);
       if (wait === undefined || wait.ready) return;
-      wait.ready = true;
+      for (let each = wait; each; each = each.also) each.ready = true;
       const here = executionAsyncResource(), by = here[ROOT];
       const others = by && wait.root && by !== wait.root && !by.connection
         && ((by.request && wait.root.request) || here instanceof Promise);
@@ -155,7 +157,7 @@
   // but what it was given.
   function handOver(wait, by) {
     if (!wait.weight && by.holds.size !== 1) return;
-    const lock = wait.weight ? lockOf(siteOf(wait)) : lockOf([...by.holds][0]);
+    const lock = lockOf(wait.weight ? siteOf(innermost(wait)) : [...by.holds][0]);
     if (wait.weight) came(wait, "lock");
     if (by.weight || by.holds.size) {
       lock.wakes++;
@@ -210,9 +212,29 @@
     wait.site.by = wait.root;
   }
 
-  function came({ site }, by) {
-    site.came++;
-    site.ended[by] = (site.ended[by] ?? 0) + 1;
+  function came(wait, by) {
+    for (let each = wait; each; each = each.also) {
+      if (!each.site) continue;
+      each.site.came++;
+      each.site.ended[by] = (each.site.ended[by] ?? 0) + 1;
+    }
+  }
+
+  // Of the waits of one request for one promise, the one of the deepest call: it tells the most.
+  function innermost(wait) {
+    let deepest = wait;
+    for (let each = wait.also; each; each = each.also) {
+      if (each.weight && siteOf(each).frames.length > siteOf(deepest).frames.length) deepest = each;
+    }
+    return deepest;
+  }
+
+  // Whether its request waits for the same further in: what goes on after another wait (`a.then(b).catch(c)`) is only the
+  // way to that.
+  function isOutside(wait) {
+    const inner = pending.get(wait.awaits), last = awaited.get(wait.awaits);
+    if (inner !== undefined && inner.weight && inner.root === wait.root) return true;
+    return last !== undefined && last.weight > 0 && last.root === wait.root && innermost(last) !== wait;
   }
 
   function siteOf(wait) {
@@ -318,7 +340,7 @@
       // Nothing was written for it, and it does not share what another awaits: it may be in a queue.
       const mine = wait.on?.network || wait.root?.sentAt >= id;
       const unsent = !mine && !wait.shared && SHARES * site.together <= site.came;
-      waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent]);
+      waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent, wait.root?.n ?? 0, isOutside(wait)]);
       kinds[site.n] = kinds[site.n] ?? [{ ...site.ended }, lock.n];
       if (site.came) continue;
       const on = wait.on?.what ?? (mine ? wait.root.sent : null);

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.answer.advice import CHANGE, next_step, tied
+from perfhunt.analysis.diagnosis.known.runtimes import traits_of
+from perfhunt.analysis.diagnosis.known.states_alone import name_of_helpers
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import States, ThreadState, ThreadTime
@@ -85,6 +88,23 @@ def test_more_threads_of_a_pool_are_advised_only_where_a_core_is_left_for_them(
     assert step.startswith(CHANGE) == bool(words)
     assert words in step
     assert ("UV_THREADPOOL_SIZE" in step) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("rests", "name"),
+    [
+        ({ThreadState.LOCK: 0.1}, "libuv's pool"),
+        ({ThreadState.POLL: 0.1}, "worker threads"),
+        ({}, "libuv's pool or worker threads"),
+    ],
+)
+def test_threads_beside_a_loop_are_known_by_how_they_rest(
+    rests: Mapping[str, float], name: str
+) -> None:
+    main = ThreadTime(4, 4, "node", {ThreadState.POLL: 1.0})
+    helpers = (ThreadTime(4, tid, "node", {ThreadState.ON_CPU: 0.9, **rests}) for tid in (5, 6))
+    states = States("knee", 5.0, (main, *helpers), 400)
+    assert name_of_helpers(states, traits_of("node")) == name
 
 
 @pytest.mark.parametrize("category", ["undetermined", "limiter", "generator", "host", "memory"])

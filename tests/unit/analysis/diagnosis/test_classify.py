@@ -78,6 +78,33 @@ def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
     assert "4.00 threads waited in pay" in found.evidence[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("goroutine", "goroutines"),
+        ("greenlet", "greenlets"),
+        ("task", "tasks"),
+        ("promise", "calls"),
+        ("orders-7", "virtual threads"),
+    ],
+)
+def test_what_waits_is_called_as_its_runtime_calls_it(name: str, called: str) -> None:
+    holder, *waiting = instant(
+        "serve>view>pay sleep+A", *["task serve>view>pay lock@A"] * 4
+    ).threads
+    moment = (holder, *(replace(task, thread_name=name) for task in waiting))
+    knee = Span(
+        120.0,
+        service=0.042,
+        profile=profile(render=100),
+        instants=Instants(3.2, tuple(Instant(n / 10, moment) for n in range(32))),
+        resources=used(0.3),
+    )
+    found = judged(knee)
+    assert found.category == "lock"
+    assert f"4.00 {called} waited in pay" in found.evidence[0]
+
+
 def test_a_lock_is_said_to_be_taken_where_others_wait_for_it() -> None:
     moment = ["serve>view>pay>ask!recv socket@n:1", *["serve>view>pay!enter lock@A"] * 4]
     knee = Span(120.0, service=0.042, instants=series(*[moment] * 32), resources=used(0.3))

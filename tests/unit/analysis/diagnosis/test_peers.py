@@ -246,7 +246,7 @@ def bounds(span: Span, key: tuple[str, str]) -> dict[str, tuple[float, float]]:
 
 def test_what_the_database_computes_on_the_same_cores_is_the_use_of_who_waits_for_it() -> None:
     now, after = bounds(knee([ASKS] * 9), ("recent_orders", APP))[
-        "the CPU (2 cores, shared with postgres)"
+        "the CPU (2 cores, of which its only busy process can use one, shared with postgres)"
     ]
     # Two cores, of which a request takes 0.15 / 150 s for itself and 1.6 / 150 s for its query.
     assert now == pytest.approx(2 * 150 / 1.75)

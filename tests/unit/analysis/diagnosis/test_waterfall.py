@@ -297,7 +297,7 @@ def test_where_no_socket_can_be_looked_into_taken_threads_tell_of_a_queue() -> N
     first = largest(answer)
     assert first.kind is LatencyPart.QUEUED
     assert first.inferred == pytest.approx(0.1)
-    assert first.name == "queued, while threads waited for a socket in ask"
+    assert first.name == "queued, while the service waited for a socket in ask"
     assert first.added.value == pytest.approx(0.100)
 
 

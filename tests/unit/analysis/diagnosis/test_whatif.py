@@ -11,7 +11,7 @@ import pytest
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuAtRate, cost_of
-from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
+from perfhunt.analysis.diagnosis.prediction.whatif import stations, with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.knee.goal import SearchResult
@@ -281,6 +281,26 @@ def test_the_main_thread_of_node_is_a_station_though_no_instants_show_it() -> No
     what_if = what_if_of(predicted(evidence, climb())["score"])
     assert what_if.binding == "the event loop's thread"
     assert what_if.saturated == pytest.approx(500.0)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "used_by", "words"),
+    [
+        ("node", (0.8,), "2 cores, of which the one thread of its event loop can use one"),
+        ("node", (0.8, 0.7), "2 cores"),
+        ("node", (1.4,), "2 cores"),  # threads of libuv's pool compute as well
+        ("php", (0.8,), "2 cores, of which its only busy process can use one"),
+        ("go", (0.8,), "2 cores"),
+    ],
+)
+def test_of_several_cores_it_is_said_how_many_the_runtime_can_use(
+    runtime: str, used_by: Sequence[float], words: str
+) -> None:
+    threads = (ThreadTime(n, n, "main", {"on_cpu": cpu}) for n, cpu in enumerate(used_by, 1))
+    span = replace(ONE_GIL.knee, states=States("knee", 10.0, tuple(threads), 500))
+    reading = read_evidence(Evidence(span, runtime=runtime, cpu_limit=2.0))
+    names = [station.name for station in stations(reading, suspects_of(reading), ())]
+    assert f"the CPU ({words})" in names
 
 
 def test_what_fills_no_known_resource_has_no_number_but_the_reason() -> None:

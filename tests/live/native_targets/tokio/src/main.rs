@@ -51,6 +51,7 @@ fn main() {
     let words: Vec<String> = std::env::args().collect();
     let kind: &'static str = words[1].clone().leak();
     let port: u16 = words.get(2).map_or(0, |word| word.parse().unwrap());
+    #[cfg(feature = "console")]
     if let Some(console) = words.get(3) {
         let console: u16 = console.parse().unwrap();
         console_subscriber::ConsoleLayer::builder().server_addr(([127, 0, 0, 1], console)).publish_interval(Duration::from_millis(10)).init();

@@ -1,0 +1,197 @@
+"""Calls of a few functions of a process as they happen, by uprobes of the kernel: see
+perf_event_open(2) and Documentation/trace/uprobetracer.rst of Linux.
+
+Nothing stops and nothing is left behind: the kernel puts a breakpoint before each function for as
+long as a descriptor is open, also when perfhunt is killed, and takes it away with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import platform
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.units import Bytes
+from perfhunt.profilers.native.one_sample import (
+    ATTRIBUTES,
+    CALLS,
+    CLOSE_ON_EXEC,
+    DWARF_OF,
+    REGISTERS,
+    STACK,
+)
+from perfhunt.profilers.native.unwind import Registers
+from perfhunt.target.proc.files import number
+
+_UPROBES = "/sys/bus/event_source/devices/uprobe/type"
+_THREAD, _TIME = 1 << 1, 1 << 2  # PERF_SAMPLE_TID, PERF_SAMPLE_TIME
+_DISABLED, _BY_CLOCK = 1, 1 << 25  # flags of perf_event_attr
+_ENABLE, _INTO = 0x2400, 0x2405  # PERF_EVENT_IOC_ENABLE, _SET_OUTPUT
+_RING: Bytes = 1 << 20  # of a thread: a tenth of a second of 1,000 calls with their stacks
+_COPIED: Bytes = 8 << 10  # of a stack: what is on it above a future that is polled
+_HEAD, _TAIL = 1024, 1032  # where in a ring's first page they stand
+_RECORD = struct.Struct("<IHH")
+_LOST, _SAMPLE = 2, 9  # kinds of records
+_FIRST, _SECOND, _CODE, _STACK_AT = 5, 4, 8, 7  # perf's numbers of rdi, rsi, rip, rsp
+_KEPT = sorted((*DWARF_OF, _FIRST, _SECOND, _CODE, _STACK_AT))
+_MASK = sum(1 << number for number in _KEPT)
+_FIXED = struct.Struct(f"<IIQQ{len(_KEPT)}Q")  # pid, tid, time, form of the registers, those
+_NANOSECONDS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFunction:
+    """A function to watch: where it begins in its file, and in the process; `stack` asks for a copy
+    of the stack with each call.
+    """
+
+    name: str
+    offset: int
+    address: int
+    stack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCall:
+    """A call as it began: when (time.monotonic), by which thread, its first two arguments, and of
+    functions that ask for it the registers and the top of the stack.
+    """
+
+    function: str
+    at: float
+    tid: int
+    arguments: tuple[int, int]
+    registers: Registers
+    raw: bytes
+
+
+class WatchedCalls:
+    """Watches functions of one file in some threads of a process."""
+
+    def __init__(self, path: str, functions: Sequence[WatchedFunction]) -> None:
+        """`path` leads to the file. Raises AttachFailed where the kernel has no such events."""
+        self._functions = functions
+        self._names = {function.address: function.name for function in functions}
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._path = ctypes.create_string_buffer(os.fsencode(path))
+        self._kind = _kind()
+        self._descriptors: list[int] = []
+        self._rings: dict[int, mmap.mmap] = {}  # by thread
+        self._late: list[SeenCall] = []
+        self.lost = 0  # calls that came faster than they were read
+
+    def watch(self, tids: Sequence[int]) -> bool:
+        """Watch these threads from now on, too; whether any of them is new. Raises AttachFailed
+        where the kernel does not let us.
+        """
+        new = [tid for tid in tids if tid not in self._rings]
+        try:
+            for tid in new:
+                self._watch(tid)
+        except OSError as error:
+            self.close()
+            raise AttachFailed(f"The kernel does not let us: {error.strerror}") from error
+        return bool(new)
+
+    def taken(self) -> list[SeenCall]:
+        """The calls since the last time, of all threads in the order they began; those of this very
+        moment come with the next.
+        """
+        now = time.monotonic()
+        for ring in self._rings.values():
+            self._late += self._read(ring)
+        self._late.sort(key=lambda call: call.at)
+        early = [call for call in self._late if call.at <= now]
+        del self._late[: len(early)]
+        return early
+
+    def close(self) -> None:
+        """Watch no longer. Idempotent."""
+        for ring in self._rings.values():
+            ring.close()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._rings, self._descriptors = {}, []
+
+    def _watch(self, tid: int) -> None:
+        """Raises OSError."""
+        first = -1
+        for function in self._functions:
+            descriptor = self._event(tid, function)
+            if descriptor < 0 and ctypes.get_errno() == errno.ESRCH:
+                return  # the thread has ended
+            if descriptor < 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            self._descriptors.append(descriptor)
+            if first < 0:
+                first = descriptor
+                self._rings[tid] = mmap.mmap(descriptor, mmap.PAGESIZE + _RING)
+            else:
+                fcntl.ioctl(descriptor, _INTO, first)
+            fcntl.ioctl(descriptor, _ENABLE, 0)
+
+    def _event(self, tid: int, function: WatchedFunction) -> int:
+        kind = _THREAD | _TIME | REGISTERS | (STACK if function.stack else 0)
+        copied = _COPIED if function.stack else 0
+        attributes = ATTRIBUTES.pack(
+            *(self._kind, ATTRIBUTES.size, 0, 1, kind, 0, _DISABLED | _BY_CLOCK, 1, 0),
+            *(ctypes.addressof(self._path), function.offset, 0, _MASK, copied),
+            *(time.CLOCK_MONOTONIC, 0, 0, 0, 0),
+        )
+        call = CALLS[platform.machine()]
+        return int(self._libc.syscall(call, attributes, tid, -1, -1, CLOSE_ON_EXEC))
+
+    def _read(self, ring: mmap.mmap) -> Iterator[SeenCall]:
+        (written,) = struct.unpack_from("<Q", ring, _HEAD)
+        (at,) = struct.unpack_from("<Q", ring, _TAIL)
+        while at < written:
+            kind, _, size = _RECORD.unpack(_part(ring, at, _RECORD.size))
+            if kind == _SAMPLE:
+                with suppress(KeyError, struct.error):
+                    yield self._call(_part(ring, at + _RECORD.size, size - _RECORD.size))
+            elif kind == _LOST:
+                self.lost += int.from_bytes(_part(ring, at + 16, 8), "little")
+            at += max(size, _RECORD.size)
+        struct.pack_into("<Q", ring, _TAIL, written)
+
+    def _call(self, raw: bytes) -> SeenCall:
+        """Raises KeyError for a call of something else, struct.error for a record cut short."""
+        _, tid, nanoseconds, _, *values = _FIXED.unpack_from(raw)
+        value: Mapping[int, int] = dict(zip(_KEPT, values, strict=True))
+        begin = _FIXED.size
+        size = int.from_bytes(raw[begin : begin + 8], "little")
+        copied = int.from_bytes(raw[begin + 8 + size : begin + 16 + size], "little") if size else 0
+        others = {dwarf: value[number] for number, dwarf in DWARF_OF.items()}
+        return SeenCall(
+            function=self._names[value[_CODE]],
+            at=nanoseconds * _NANOSECONDS,
+            tid=tid,
+            arguments=(value[_FIRST], value[_SECOND]),
+            registers=Registers(value[_CODE], value[_STACK_AT], others),
+            raw=raw[begin + 8 : begin + 8 + min(size, copied)],
+        )
+
+
+def _kind() -> int:
+    """The kernel's number of this kind of event. Raises AttachFailed where it has none."""
+    if platform.machine() not in CALLS:
+        raise AttachFailed(f"Calls are not watched on {platform.machine()}")
+    if (kind := number(_UPROBES)) is None:
+        raise AttachFailed("This kernel has no uprobes")
+    return kind
+
+
+def _part(ring: mmap.mmap, at: int, size: Bytes) -> bytes:
+    """A piece of what was written, which begins anew at the end of the ring."""
+    begin = at % _RING
+    first = ring[mmap.PAGESIZE + begin : mmap.PAGESIZE + min(begin + size, _RING)]
+    return first + ring[mmap.PAGESIZE : mmap.PAGESIZE + size - len(first)]

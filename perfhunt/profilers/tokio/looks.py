@@ -1,0 +1,189 @@
+"""Threads of a program that runs on tokio, and its tasks that wait for a lock or a permit."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from perfhunt.analysis.blame.snapshots import FUTEX, SEVERAL
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Stack, ThreadSample
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.profilers.native.calls import SeenCall, WatchedCalls
+from perfhunt.profilers.native.looker import NativeLooker
+from perfhunt.profilers.native.unwind import StackCopy
+from perfhunt.profilers.tokio.permits import PermitQueue, permit_functions
+from perfhunt.target.proc.files import link
+
+_MOST_THREADS = 64  # that are watched: a worker a core, and those that block
+_EVERY: Seconds = 0.02  # between two readings of what was called: a ring holds five times as much
+# Of calls, each second and core: one costs the target 1 to 2 us, so that it is 1 to 2 %.
+_MOST_CALLS = 10_000
+_TELLING: Bytes = 2048  # of a stack: addresses of code in it tell one way to a wait from another
+_MOST_STACKS = 20_000  # that are kept, so that each is walked once
+# Below a task's own code, on a worker's stack.
+_RUNTIME = re.compile(r"\btokio::runtime::")
+
+
+class TokioLooker(NativeLooker):
+    """Looks at one process whose tasks run on tokio."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises AttachFailed, with the reason, where the process cannot be read."""
+        super().__init__(pid)
+        self._queue = PermitQueue()
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        self._calls: WatchedCalls | None = None
+        self._together: dict[str, int] = {}  # how many had a permit at a time, at most
+        self._known: dict[tuple[int, ...], Stack] = {}
+        self._missed, self._followed = 0, 0.0
+        self._reader = threading.Thread(target=self._follow, name="perfhunt-tokio", daemon=True)
+        functions = permit_functions(self._image, link(pid, "exe"))
+        if not functions:
+            self._untold = "it was stripped of their names, or optimized as a whole (lto)"
+            return
+        try:
+            self._calls = WatchedCalls(f"/proc/{pid}/exe", functions)
+            self._calls.watch(self._tids())
+        except AttachFailed as failed:
+            self._untold = failed.message
+            return
+        self._untold = ""
+        self._reader.start()
+
+    def close(self) -> None:
+        """Let the process go. Idempotent."""
+        self._stop()
+        super().close()
+
+    def look(self) -> list[ThreadSample]:
+        """Every thread now, and every task that waits. Raises AttachFailed once the process is
+        gone.
+        """
+        threads = super().look()
+        with self._lock:
+            uses = [
+                (f"{FUTEX}{semaphore:#x}", list(use.waiting.values()), list(use.holding), use)
+                for semaphore, use in self._queue.semaphores.items()
+            ]
+            told = {name: list(use.releases) for name, _, _, use in uses}
+        samples = list[ThreadSample]()
+        for name, waiting, holding, _ in uses:
+            stacks = [self._task_stack(each.call) for each in holding]
+            # A permit that others give back is a place in a queue, and nobody has it.
+            mine = self._gives_back(told[name], stacks)
+            self._together[name] = max(self._together.get(name, 0), mine and len(stacks))
+            if self._together[name] > 1:
+                name = SEVERAL + name.removeprefix(FUTEX)
+            samples += [self._task(self._task_stack(e.call), name, bool(e.handed)) for e in waiting]
+            for stack in stacks if mine else ():
+                self._having(stack, name, threads, samples)
+        self.cpu += self._followed
+        return threads + samples
+
+    def _unseen_tasks(self) -> str:
+        if self._untold:
+            return f"{super()._unseen_tasks()} (calls of tokio's were not watched: {self._untold})"
+        lost = f", nor {self._missed} calls that came too fast" if self._missed else ""
+        return f"what tasks of tokio wait for that is no lock, permit or bounded channel{lost}"
+
+    def _having(
+        self, stack: Stack, name: str, threads: list[ThreadSample], samples: list[ThreadSample]
+    ) -> None:
+        """Who has a permit: a thread that is in the same code, where there is one that has none
+        yet; else a task that waits for something else.
+        """
+        inside = stack[:1]
+        for n, thread in enumerate(threads):
+            if not thread.holds and inside and inside[0] in thread.stack:
+                threads[n] = replace(thread, holds=frozenset({name}))
+                return
+        sample = self._task(stack[:-1], "", ready=False)
+        samples.append(replace(sample, holds=frozenset({name})))
+
+    def _gives_back(self, releases: Sequence[SeenCall], stacks: Sequence[Stack]) -> bool:
+        """Whether tasks that are in the same code as those that got a permit give it back."""
+        begun = {stack[0] for stack in stacks if stack}
+        return any(stack[0] in begun for stack in map(self._task_stack, releases) if stack)
+
+    def _task(self, stack: Stack, name: str, ready: bool) -> ThreadSample:
+        state = ThreadState.LOCK if name else ThreadState.AWAIT
+        return ThreadSample(
+            pid=self._pid,
+            tid=0,
+            stack=stack,
+            state=ThreadState.LOOP if ready else state,
+            wait_on="" if ready else name,
+            thread_name="task",
+            still=True,
+            task=True,
+        )
+
+    def _task_stack(self, call: SeenCall) -> Stack:
+        """Where a task was at a call, root first: what it was in of its own, without the
+        worker's.
+        """
+        words = np.frombuffer(call.raw[: min(_TELLING, len(call.raw)) // 8 * 8], "<u8")
+        code = words[self._image.code_among(words)].tolist()
+        key = (call.registers.code, call.registers.stack, *code)
+        if key not in self._known:
+            copy = StackCopy(call.registers.stack, call.raw, _nothing)
+            addresses, _ = self._unwinder.walk(call.registers, copy)
+            stack = tuple(f for a in reversed(addresses) for f in self._image.calls(a))
+            runs = [n for n, frame in enumerate(stack) if _RUNTIME.search(frame.function)]
+            if len(self._known) > _MOST_STACKS:
+                self._known.clear()
+            self._known[key] = stack[runs[-1] + 1 :] if runs else stack
+        return self._known[key]
+
+    def _tids(self) -> list[int]:
+        try:
+            return sorted(map(int, os.listdir(f"/proc/{self._pid}/task")))[:_MOST_THREADS]
+        except OSError:
+            return []
+
+    def _follow(self) -> None:
+        """Reads what was called, in a thread of its own, until it is closed or comes too fast."""
+        assert self._calls is not None
+        most = _MOST_CALLS * (os.cpu_count() or 1)
+        came, second, met = 0, time.monotonic(), False
+        while not self._closed.wait(_EVERY):
+            calls = self._calls.taken()
+            came += len(calls)
+            with self._lock:
+                self._queue.take(calls)
+                # A thread that was met late may have gone on with what others began.
+                if self._calls.lost or met:
+                    self._missed += self._calls.lost
+                    self._calls.lost = 0
+                    self._queue.forget()
+            met = False
+            if (now := time.monotonic()) - second >= 1.0:
+                with suppress(AttachFailed):  # they have ended
+                    met = self._calls.watch(self._tids())
+                if came > most * (now - second):
+                    self._untold = f"{came / (now - second):,.0f} a second would cost it too much"
+                    break
+                came, second = 0, now
+            self._followed = time.thread_time()
+        self._calls.close()
+        with self._lock:
+            self._queue.forget()
+
+    def _stop(self) -> None:
+        self._closed.set()
+        if self._reader.is_alive():
+            self._reader.join()
+
+
+def _nothing(address: int, size: Bytes) -> bytes:
+    """What is on a stack now says nothing of then."""
+    return b""
