@@ -72,7 +72,8 @@ def with_more_cores(
         serial = processes_on_one_core(reading)
         name, units = f"the CPU ({cores:g} core{'' if cores == 1 else 's'})", cores
         if serial and serial <= cores:
-            name, units = f"one core for each of its processes (the GIL, {serial})", float(serial)
+            each = f"each of {serial} processes" if serial > 1 else "its only busy process"
+            name, units = f"one core for {each}", float(serial)
         left, cap = with_units(basis, name, units, beside)
         low, high = (format_rate(rate) for rate in (left.low, left.high))
         sentence = f"{more} it would hold about {format_rate(left.value)} ({low} to {high}); {cap}."

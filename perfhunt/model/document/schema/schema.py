@@ -17,7 +17,7 @@ _MEANINGS = CIRCUMSTANCES | RESULTS | CAUSES
 # Keys that are not in every document; all others are always written.
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
-    *("waterfall", "unread", "unread_error"),
+    *("waterfall", "unread", "unread_error", "memory_hits", "tasks_refused"),
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
