@@ -79,9 +79,8 @@ class Contention:
     that it had entered the very function in which the others wait. `handoff`: the holders are
     threads of another kind, which do the waiters' work for them; `by_tasks`: they are tasks that
     were made for a request. `for_result`: the waiters await a bare future, which may be for what is
-    elsewhere as well.
-    `told`: the runtime says who holds what, so nothing is inferred. `counted`: it says that several
-    may hold it at once. `at_channel`: they wait at channels, from which several may take.
+    elsewhere as well. `told`: the runtime says who holds what, so nothing is inferred. `counted`:
+    it says that several may hold it at once. `at_channel`: from channels several may take.
     """
 
     sites: LockSites

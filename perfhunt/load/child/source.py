@@ -304,10 +304,11 @@ class TrafficSource:
                 row[chosen] = feed_rows(step.seed, len(due), rows)[chosen]
         return Schedule(due, endpoint, row)
 
-    def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
-        """One request on its own, once another was answered just before: how it ended, how long it
-        took, and how many of earlier trials are still unanswered. The first in a while pays for
-        what ran out meanwhile (a cache, a connection), which is no sign of an overload.
+    def probe(self, endpoint: int, timeout: Seconds, again: bool = True) -> ProbeAnswered:
+        """One request on its own, `again` once it was answered: how it ended, how long it took, and
+        how many of earlier trials are still unanswered. The first in a while pays for what ran out
+        meanwhile (a cache, a connection), which is no sign of an overload. A worker that may send
+        so many a second sends one alone.
         """
         single = Schedule(
             due=np.zeros(1),
@@ -317,7 +318,7 @@ class TrafficSource:
         recorder = SampleBuffer()
         with self._under_way():
             self._pacer.run(single, PROBE_DURATION, timeout, recorder, unreported)
-            if not self._sender.orphans:
+            if again and not self._sender.orphans:
                 at_once = time.monotonic()
                 self._pacer.run(single, PROBE_DURATION, timeout, recorder, unreported, at_once)
         ended = np.frombuffer(recorder.take(), SAMPLE)

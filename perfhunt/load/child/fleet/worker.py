@@ -180,10 +180,10 @@ class Worker:
             match order:
                 case RunShare():
                     return self._run(self._source, order)
-                case SendProbe():
+                case SendProbe(endpoint=endpoint, timeout=within):
                     self._spend(1.0)
-                    with self._under_way(order.timeout):
-                        return self._source.probe(order.endpoint, order.timeout)
+                    with self._under_way(within):
+                        return self._source.probe(endpoint, within, again=self._grant is None)
                 case FloodTarget() if self._grant is None:  # only a bench of our own does that
                     with self._under_way(2 * order.seconds):
                         return self._source.flood(order.connections, order.seconds)
