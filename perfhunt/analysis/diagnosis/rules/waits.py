@@ -138,10 +138,6 @@ def _held_up(contention: Contention) -> str:
     return f"for what {contention.waiter[0]} holds while it is in {holders}"
 
 
-def _kind(contention: Contention) -> str:
-    return "tasks" if contention.of_tasks else "threads"
-
-
 def _holders(contention: Contention) -> str:
     return ", ".join(sorted(name for name, _ in contention.holders))
 
