@@ -5,6 +5,7 @@ and limits.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,12 +15,13 @@ from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, Process, TargetProcess
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.text.socket_url import PREFIX, socket_path
+from perfhunt.model.units import Cores
 from perfhunt.target.code.application import application_of
 from perfhunt.target.listeners import is_at, listeners, unix_listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.namespaces import Namespace, lives_apart, shares_files
-from perfhunt.target.proc.process import cmdline, status_field, uid
+from perfhunt.target.proc.process import cmdline, status_field, uid, variables
 from perfhunt.target.proc.sockets import (
     abstract_listening,
     held_inodes,
@@ -31,6 +33,8 @@ from perfhunt.target.proc.tree import ancestors, branch_of, descendants
 from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
 from perfhunt.target.selection import gone, selected
+
+_PROCESSORS = "GOMAXPROCS"  # the cores on which goroutines may run
 
 # A runtime starts these for its own housekeeping: no request ever reaches them.
 _HOUSEKEEPING = (
@@ -72,7 +76,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
     serving = served[0].pids if served else (root,)
     workers = _workers(processes, serving)
     lead = next((process for process in processes if process.pid in workers), processes[0])
-    cpu, cpu_source = cgroup.cpu_limit(lead.pid)
+    cpu, cpu_source = _cpu_limit(lead)
     memory, memory_source = cgroup.memory_limit(lead.pid)
     return TargetProcess(
         root=root,
@@ -90,6 +94,15 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
         application=application_of(processes),
     )
+
+
+def _cpu_limit(lead: Process) -> tuple[Cores, str]:
+    """How many cores it may use at most, and what says so: the kernel, or less by Go's own word."""
+    cores, source = cgroup.cpu_limit(lead.pid)
+    own = variables(lead.pid).get(_PROCESSORS, "") if lead.runtime == "go" else ""
+    if re.fullmatch("[1-9][0-9]{0,4}", own) and int(own) < cores:
+        return float(own), f"{_PROCESSORS}={own}"
+    return cores, source
 
 
 def _nowhere(named: int, held: Mapping[int, frozenset[int]]) -> TargetNotFound:

@@ -32,6 +32,7 @@ class GoWait(StrEnum):
     GROUP = "group"  # until others are done
     CONDITION = "condition"
     CHANNEL = "channel"
+    COLLECTOR = "collector"  # until the collector, which has the cores, has done its part
     OTHER = "other"
 
 
@@ -39,6 +40,10 @@ class GoWait(StrEnum):
 _WAITS_IN: Mapping[str, GoWait] = {
     "internal/poll.runtime_pollWait": GoWait.NETWORK,
     "time.Sleep": GoWait.SLEEP,
+    # Who allocates may have to begin a collection, end it or help it, each behind a semaphore.
+    "runtime.gcStart": GoWait.COLLECTOR,
+    "runtime.gcMarkDone": GoWait.COLLECTOR,
+    "runtime.gcParkAssist": GoWait.COLLECTOR,
     "sync.runtime_Semacquire": GoWait.GROUP,
     "sync.runtime_SemacquireWaitGroup": GoWait.GROUP,
     "sync.runtime_notifyListWait": GoWait.CONDITION,
@@ -121,6 +126,8 @@ class GoWaits:
                 return Wait(ThreadState.LOCK, f"{FUTEX}{at:#x}" if at else "")
             case GoWait.CHANNEL:
                 return Wait(ThreadState.LOCK, self._channels(each))
+            case GoWait.COLLECTOR:
+                return Wait(ThreadState.RUN_QUEUE)
             case GoWait.OTHER:
                 return Wait(ThreadState.OTHER)
 

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy as np
 
 from perfhunt.analysis.blame.snapshots import FUTEX, SEVERAL
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Stack, ThreadSample
+from perfhunt.model.profile import Frame, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.calls import SeenCall, WatchedCalls
@@ -27,10 +28,14 @@ _MOST_THREADS = 64  # that are watched: a worker a core, and those that block
 _EVERY: Seconds = 0.02  # between two readings of what was called: a ring holds five times as much
 # Of calls, each second and core: one costs the target 1 to 2 us, so that it is 1 to 2 %.
 _MOST_CALLS = 10_000
+_SEVERAL = 2  # that have a permit at a time, or more
+# Of the looks in which somebody had one: who was missed when he gave it back makes two of one.
+_OFTEN = 0.2
 _TELLING: Bytes = 2048  # of a stack: addresses of code in it tell one way to a wait from another
 _MOST_STACKS = 20_000  # that are kept, so that each is walked once
 # Below a task's own code, on a worker's stack.
 _RUNTIME = re.compile(r"\btokio::runtime::")
+_GETS = re.compile(r"\btokio::sync::")  # asks for a permit
 
 
 class TokioLooker(NativeLooker):
@@ -42,7 +47,8 @@ class TokioLooker(NativeLooker):
         self._queue = PermitQueue()
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._calls: WatchedCalls | None = None
-        self._together: dict[str, int] = {}  # how many had a permit at a time, at most
+        # By semaphore, in how many looks nobody, one, several had a permit.
+        self._had: dict[int, Counter[int]] = {}
         self._known: dict[tuple[int, ...], Stack] = {}
         self._missed, self._followed = 0, 0.0
         self._reader = threading.Thread(target=self._follow, name="perfhunt-tokio", daemon=True)
@@ -71,23 +77,35 @@ class TokioLooker(NativeLooker):
         threads = super().look()
         with self._lock:
             uses = [
-                (f"{FUTEX}{semaphore:#x}", list(use.waiting.values()), list(use.holding), use)
+                (semaphore, list(use.waiting.values()), list(use.holding), list(use.releases))
                 for semaphore, use in self._queue.semaphores.items()
             ]
-            told = {name: list(use.releases) for name, _, _, use in uses}
         samples = list[ThreadSample]()
-        for name, waiting, holding, _ in uses:
-            stacks = [self._task_stack(each.call) for each in holding]
+        for semaphore, waiting, holding, releases in uses:
+            having = [self._task_stack(each.call) for each in holding]
             # A permit that others give back is a place in a queue, and nobody has it.
-            mine = self._gives_back(told[name], stacks)
-            self._together[name] = max(self._together.get(name, 0), mine and len(stacks))
-            if self._together[name] > 1:
-                name = SEVERAL + name.removeprefix(FUTEX)
+            having = having if self._gives_back(releases, having) else []
+            name = self._name(semaphore, len(having))
             samples += [self._task(self._task_stack(e.call), name, bool(e.handed)) for e in waiting]
-            for stack in stacks if mine else ():
-                self._having(stack, name, threads, samples)
+            for stack in having:
+                self._having(self._own(stack), name, threads, samples)
         self.cpu += self._followed
         return threads + samples
+
+    def _name(self, semaphore: int, having: int) -> str:
+        """What a semaphore is called: one that several have at a time is told from a lock."""
+        seen = self._had.setdefault(semaphore, Counter())
+        seen[min(having, _SEVERAL)] += 1
+        several = seen[_SEVERAL] > _OFTEN * (seen[1] + seen[_SEVERAL])
+        return f"{SEVERAL if several else FUTEX}{semaphore:#x}"
+
+    @staticmethod
+    def _own(stack: Stack) -> Stack:
+        """Where a task is that has got its permit: no longer in what got it."""
+        end = len(stack)
+        while end > 1 and _GETS.search(stack[end - 1].function):
+            end -= 1
+        return stack[:end]
 
     def _unseen_tasks(self) -> str:
         if self._untold:
@@ -101,13 +119,12 @@ class TokioLooker(NativeLooker):
         """Who has a permit: a thread that is in the same code, where there is one that has none
         yet; else a task that waits for something else.
         """
-        inside = stack[:1]
+        inside = stack[-1:]
         for n, thread in enumerate(threads):
-            if not thread.holds and inside and inside[0] in thread.stack:
+            if not thread.holds and any(_is_in(frame, thread.stack) for frame in inside):
                 threads[n] = replace(thread, holds=frozenset({name}))
                 return
-        sample = self._task(stack[:-1], "", ready=False)
-        samples.append(replace(sample, holds=frozenset({name})))
+        samples.append(replace(self._task(stack, "", ready=False), holds=frozenset({name})))
 
     def _gives_back(self, releases: Sequence[SeenCall], stacks: Sequence[Stack]) -> bool:
         """Whether tasks that are in the same code as those that got a permit give it back."""
@@ -182,6 +199,10 @@ class TokioLooker(NativeLooker):
         self._closed.set()
         if self._reader.is_alive():
             self._reader.join()
+
+
+def _is_in(frame: Frame, stack: Stack) -> bool:
+    return any((f.function, f.file) == (frame.function, frame.file) for f in stack)
 
 
 def _nothing(address: int, size: Bytes) -> bytes:

@@ -18,8 +18,9 @@ from perfhunt.target.binary.crates import linked_crates
 from perfhunt.target.code.class_path import as_modules
 from perfhunt.target.code.installed import distributions, site_packages
 from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
-from perfhunt.target.proc.files import read, text
+from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import seen_from_here
+from perfhunt.target.proc.process import variables
 
 # `shop.wsgi:app`, and `shop.wsgi:create_app('test')`.
 _TARGET = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
@@ -115,20 +116,11 @@ def _named(started: _Started, places: Sequence[Path]) -> list[str]:
             named.append("")
         elif match and (":" in value or before in _NAMING) and _exists(match[1], roots):
             named.append(match[1])
-    for value in _values_of(started.process.pid, _VARIABLES):
+    for value in (v for k, v in variables(started.process.pid).items() if k in _VARIABLES):
         match = _TARGET.fullmatch(value)
         if match and _exists(match[1], roots):
             named.append(match[1])
     return list(dict.fromkeys(named))
-
-
-def _values_of(pid: int, variables: frozenset[str]) -> list[str]:
-    """The values of some environment variables of a process; none where they may not be read."""
-    try:
-        pairs = read(f"/proc/{pid}/environ").decode(errors="replace").split("\x00")
-    except OSError:
-        return []
-    return [value for name, _, value in (p.partition("=") for p in pairs) if name in variables]
 
 
 def _import_roots(started: _Started, places: Sequence[Path]) -> list[Path]:
@@ -138,8 +130,7 @@ def _import_roots(started: _Started, places: Sequence[Path]) -> list[Path]:
     given += [w.partition("=")[2] for w in started.words if w.partition("=")[0] in _PLACING]
     elsewhere = [line for place in places for line in _path_lines(place)]
     script = [os.path.dirname(started.script)] if started.script else []
-    paths = _values_of(started.process.pid, frozenset({"PYTHONPATH"}))
-    given += [path for value in paths for path in value.split(":") if path]
+    given += filter(None, variables(started.process.pid).get("PYTHONPATH", "").split(":"))
     ours = [".", *given, *script, *elsewhere]
     return [*(started.inside(path) for path in ours), *places]
 

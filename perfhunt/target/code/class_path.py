@@ -14,7 +14,7 @@ from pathlib import Path
 from perfhunt.model.document.bounded import read_all
 from perfhunt.model.run import Process
 from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
-from perfhunt.target.proc.files import read
+from perfhunt.target.proc.process import variables
 
 _PATHS = frozenset({"-cp", "-classpath", "--class-path"})
 _JAR, _MODULE = "-jar", frozenset({"-m", "--module"})
@@ -61,7 +61,7 @@ def _places(process: Process, path: str) -> list[Path]:
 
 def _asked(process: Process) -> tuple[list[str], bool, str]:
     """(class path, whether it is one archive, main class) of a command line."""
-    words, path = iter(process.cmdline[1:]), _from_environment(process.pid)
+    words, path = iter(process.cmdline[1:]), variables(process.pid).get("CLASSPATH", ".")
     for word in words:
         option, _, value = word.partition("=")
         if word == _JAR:
@@ -78,15 +78,6 @@ def _asked(process: Process) -> tuple[list[str], bool, str]:
         elif not word.startswith(("-", "@")):
             return path.split(":"), False, word.replace("/", ".")
     return [], False, ""
-
-
-def _from_environment(pid: int) -> str:
-    try:
-        pairs = read(f"/proc/{pid}/environ").decode(errors="replace").split("\x00")
-    except OSError:
-        pairs = []
-    named = (pair.partition("=")[2] for pair in pairs if pair.startswith("CLASSPATH="))
-    return next(named, ".")
 
 
 def _classes_below(directory: Path) -> Iterator[str]:

@@ -117,6 +117,15 @@ def cmdline(pid: int) -> tuple[str, ...]:
     return tuple(words.rstrip("\x00").split("\x00")) if words.strip("\x00") else ()
 
 
+def variables(pid: int) -> dict[str, str]:
+    """The environment a process was started with; empty where it may not be read."""
+    try:
+        pairs = read(f"/proc/{pid}/environ").decode(errors="replace").split("\x00")
+    except OSError:
+        return {}
+    return {name: value for name, is_set, value in (p.partition("=") for p in pairs) if is_set}
+
+
 def uid(pid: int) -> int:
     """The effective uid of a process; -1 when it is gone."""
     ids = status_field(pid, "Uid").split()

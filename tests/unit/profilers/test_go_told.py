@@ -6,7 +6,9 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.states import ThreadState
+from perfhunt.profilers.go.goroutines import Goroutine, GoStack, GoStatus
 from perfhunt.profilers.go.told import samples_of
+from perfhunt.profilers.go.waits import GoWait, way_of
 
 # As Go 1.26 writes it, shortened.
 TEXT = """goroutine 41 [running]:
@@ -77,3 +79,18 @@ def test_each_goroutine_has_its_stack_and_state_and_what_it_waits_for() -> None:
 def test_what_is_none_of_it_is_an_error_with_the_line(text: str) -> None:
     with pytest.raises(AttachFailed, match="debug=2"):
         samples_of(1, text)
+
+
+@pytest.mark.parametrize(
+    ("beneath", "way"),
+    [
+        (("runtime.gcMarkDone", "runtime.gcAssistAlloc"), GoWait.COLLECTOR),
+        (("runtime.gcStart", "runtime.mallocgcSmallScanNoHeader"), GoWait.COLLECTOR),
+        (("internal/sync.runtime_SemacquireMutex", "sync.(*Mutex).Lock"), GoWait.LOCK),
+    ],
+)
+def test_who_allocates_and_waits_for_the_collector_waits_for_no_lock(
+    beneath: tuple[str, ...], way: GoWait
+) -> None:
+    calls = ("runtime.gopark", "runtime.semacquire1", *beneath, "main.buildTree")
+    assert way_of(Goroutine(1, 7, 1, GoStatus.WAITING, 0, 0, GoStack((), calls))) is way

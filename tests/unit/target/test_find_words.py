@@ -1,13 +1,16 @@
-"""What is said of a process that may not be looked into."""
+"""What is said of a process that may not be looked into, and of the cores that another may use."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.target import find
+from perfhunt.target.proc import cgroup
+from perfhunt.target.process import process_of
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,23 @@ def test_a_process_of_ones_own_is_not_told_as_somebody_elses(
     with pytest.raises(TargetNotFound) as refused:
         find._held(1)
     assert told in refused.value.message and untold not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("runtime", "own", "limit"),
+    [
+        ("go", "1", (1.0, "GOMAXPROCS=1")),
+        ("go", "9", (4.0, "cores of the host")),
+        ("go", "0", (4.0, "cores of the host")),
+        ("go", "9" * 5000, (4.0, "cores of the host")),
+        ("node", "1", (4.0, "cores of the host")),
+    ],
+)
+def test_a_go_program_may_use_as_many_cores_as_it_was_told_to(
+    runtime: str, own: str, limit: tuple[float, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "cpu_limit", lambda _: (4.0, "cores of the host"))
+    monkeypatch.setattr(find, "variables", lambda _: {"GOMAXPROCS": own})
+    me = process_of(os.getpid())
+    assert me is not None
+    assert find._cpu_limit(replace(me, runtime=runtime)) == limit
