@@ -95,7 +95,10 @@ def test_twice_the_quota_holds_twice_the_capacity_less_the_same_room() -> None:
 def test_more_cores_than_one_gil_each_bring_nothing_that_is_promised() -> None:
     # One process: 10 ms each of its only core are 100/s, whatever the quota beyond.
     said = with_more(cpu=0.9, quota=1.0, host=4.0)
-    assert "it would hold about 90/s" in said and "then one core for its only busy process would be" in said
+    assert (
+        "it would hold about 90/s" in said
+        and "then one core for its only busy process would be" in said
+    )
     assert "it would hold about 190/s" in with_more(cpu=0.9, quota=1.0, host=4.0, runtime="go")
 
 
