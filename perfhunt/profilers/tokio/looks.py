@@ -26,8 +26,11 @@ from perfhunt.target.proc.files import link
 
 _MOST_THREADS = 64  # that are watched: a worker a core, and those that block
 _EVERY: Seconds = 0.02  # between two readings of what was called: a ring holds five times as much
-# Of calls, each second and core: one costs the target 1 to 2 us, so that it is 1 to 2 %.
-_MOST_CALLS = 10_000
+# Of calls, each second and core: one costs the target 10 us with the copy of its stack, so that it
+# is 2 %. Beyond that nobody watches any more, as soon as a part of a second shows it.
+_MOST_CALLS = 2_000
+_SHOWS: Seconds = 0.25
+_MEETS_EVERY: Seconds = 1.0  # between two looks for new threads
 _SEVERAL = 2  # that have a permit at a time, or more
 # Of the looks in which somebody had one: who was missed when he gave it back makes two of one.
 _OFTEN = 0.2
@@ -171,25 +174,27 @@ class TokioLooker(NativeLooker):
         """Reads what was called, in a thread of its own, until it is closed or comes too fast."""
         assert self._calls is not None
         most = _MOST_CALLS * (os.cpu_count() or 1)
-        came, second, met = 0, time.monotonic(), False
+        came, since, met = 0, time.monotonic(), time.monotonic()
         while not self._closed.wait(_EVERY):
-            calls = self._calls.taken()
-            came += len(calls)
+            calls, lost = self._calls.taken(), self._calls.lost
+            self._calls.lost = 0
+            came += len(calls) + lost
+            now, is_new = time.monotonic(), False
+            if now - met >= _MEETS_EVERY:
+                met = now
+                with suppress(AttachFailed):  # they have ended
+                    is_new = self._calls.watch(self._tids())
             with self._lock:
                 self._queue.take(calls)
                 # A thread that was met late may have gone on with what others began.
-                if self._calls.lost or met:
-                    self._missed += self._calls.lost
-                    self._calls.lost = 0
+                if lost or is_new:
+                    self._missed += lost
                     self._queue.forget()
-            met = False
-            if (now := time.monotonic()) - second >= 1.0:
-                with suppress(AttachFailed):  # they have ended
-                    met = self._calls.watch(self._tids())
-                if came > most * (now - second):
-                    self._untold = f"{came / (now - second):,.0f} a second would cost it too much"
+            if now - since >= _SHOWS:
+                if came > most * (now - since):
+                    self._untold = f"{came / (now - since):,.0f} a second would cost it too much"
                     break
-                came, second = 0, now
+                came, since = 0, now
             self._followed = time.thread_time()
         self._calls.close()
         with self._lock:
