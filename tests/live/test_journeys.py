@@ -176,7 +176,7 @@ def test_no_step_is_sent_after_the_load_or_by_a_single_probe(shop: str, tmp_path
     text = JOURNEY.replace('name = "receipt"', 'name = "receipt"\nthink = "1s"')
     with opened(asking(shop, tmp_path, text), tmp_path) as made:
         made._probe(0, 1.0)
-        assert seen(shop) == [("cart", 1)]
+        assert {what for what, _ in seen(shop)} == {"cart"}
         trial = made.run(step(30, 0.2, arrivals="uniform"))
         last = dues(tmp_path, 2).max()
         made._probe(0, 1.0)

@@ -106,6 +106,15 @@ def test_tasks_that_wait_for_tokios_permits_are_seen_without_its_console(
     assert classified(evidence).category == kind, classified(evidence)
 
 
+@pytest.mark.beside
+@pytest.mark.timeout(600)
+def test_who_reads_a_channel_that_is_full_works_for_those_that_wait(tmp_path: Path) -> None:
+    with running("", "channel", "0", program=built_with_tokio(console=False)) as target:
+        evidence = waits_of(target, tmp_path)
+    assert classified(evidence).category == BottleneckClass.WORKERS, classified(evidence)
+    assert ranked(evidence)[0].function == "tok::deliver", ranked(evidence)
+
+
 @needs_perf
 @pytest.mark.long
 @pytest.mark.timeout(1200)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from perfhunt.analysis.blame.snapshots import FUTEX, SEVERAL
+from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
@@ -85,11 +85,17 @@ class TokioLooker(NativeLooker):
             ]
         samples = list[ThreadSample]()
         for semaphore, waiting, holding, releases in uses:
+            asking = [self._task_stack(each.call) for each in waiting]
             having = [self._task_stack(each.call) for each in holding]
-            # A permit that others give back is a place in a queue, and nobody has it.
-            having = having if self._gives_back(releases, having) else []
             name = self._name(semaphore, len(having))
-            samples += [self._task(self._task_stack(e.call), name, bool(e.handed)) for e in waiting]
+            if releases and not self._give_back(releases, asking + having):
+                # Such as of a channel, whose reader makes room: it works for those that wait.
+                name = f"{FOR_A_THREAD}{semaphore:#x}"
+                having = [self._task_stack(releases[-1])] if waiting else []
+            samples += [
+                self._task(stack, name, bool(each.handed))
+                for each, stack in zip(waiting, asking, strict=True)
+            ]
             for stack in having:
                 self._having(self._own(stack), name, threads, samples)
         self.cpu += self._followed
@@ -129,9 +135,9 @@ class TokioLooker(NativeLooker):
                 return
         samples.append(replace(self._task(stack, "", ready=False), holds=frozenset({name})))
 
-    def _gives_back(self, releases: Sequence[SeenCall], stacks: Sequence[Stack]) -> bool:
-        """Whether tasks that are in the same code as those that got a permit give it back."""
-        begun = {stack[0] for stack in stacks if stack}
+    def _give_back(self, releases: Sequence[SeenCall], asking: Sequence[Stack]) -> bool:
+        """Whether tasks that are in the same code as those that ask for a permit give it back."""
+        begun = {stack[0] for stack in asking if stack}
         return any(stack[0] in begun for stack in map(self._task_stack, releases) if stack)
 
     def _task(self, stack: Stack, name: str, ready: bool) -> ThreadSample:

@@ -15,6 +15,8 @@ from perfhunt.target.code import imported as module
 from perfhunt.target.code.imported import imported
 from perfhunt.target.process import process_of
 
+A_DAY = 86_400.0  # seconds
+
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Callable[..., Path]:
@@ -23,7 +25,7 @@ def shop(tmp_path: Path) -> Callable[..., Path]:
             path = tmp_path / f"{name.replace('_in_', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-            os.utime(path, (time.time() - 600,) * 2)
+            os.utime(path, (time.time() - A_DAY,) * 2)  # older than this process
         return tmp_path
 
     return write

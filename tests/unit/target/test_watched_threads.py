@@ -32,16 +32,20 @@ def waiting(count: int) -> Iterator[None]:
 
 @contextmanager
 def few_files() -> Iterator[int]:
-    """With no more than SPARE descriptors free below half of the limit, which is what is given."""
+    """With SPARE descriptors free below half of the limit, which is what is given."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.open(os.devnull, os.O_RDONLY)
-    os.close(free)
-    half = free + SPARE
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    filling = [os.open(os.devnull, os.O_RDONLY)]
+    while filling[-1] <= highest:
+        filling.append(os.open(os.devnull, os.O_RDONLY))
+    half = filling[-1] + 1 + SPARE
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * half, before[1]))
     try:
         yield half
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for each in filling:
+            os.close(each)
 
 
 def test_every_thread_is_watched_though_only_some_files_may_be_kept_open() -> None:

@@ -2,11 +2,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{mpsc, oneshot, Mutex, Semaphore};
 
 struct Shop {
     till: Mutex<u64>,
     connections: Semaphore,
+    letters: mpsc::Sender<oneshot::Sender<u64>>,
+}
+
+async fn deliver(mut letters: mpsc::Receiver<oneshot::Sender<u64>>) {
+    while let Some(sender) = letters.recv().await {
+        tokio::time::sleep(Duration::from_millis(8)).await;
+        let _ = sender.send(7);
+    }
+}
+
+async fn post(shop: &Shop) -> u64 {
+    let (sender, delivered) = oneshot::channel();
+    shop.letters.send(sender).await.unwrap();
+    delivered.await.unwrap()
 }
 
 async fn pay(shop: &Shop) -> u64 {
@@ -37,6 +51,7 @@ async fn serve(mut connection: TcpStream, shop: Arc<Shop>, kind: &'static str) {
         let body = match kind {
             "mutex" => pay(&shop).await,
             "pool" => query(&shop).await,
+            "channel" => post(&shop).await,
             _ => receipt().await,
         }
         .to_string();
@@ -59,7 +74,9 @@ fn main() {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async move {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         println!("ready{{\"port\": {}}}", listener.local_addr().unwrap().port());
-        let shop = Arc::new(Shop { till: Mutex::new(0), connections: Semaphore::new(2) });
+        let (letters, arriving) = mpsc::channel(1);
+        tokio::spawn(deliver(arriving));
+        let shop = Arc::new(Shop { till: Mutex::new(0), connections: Semaphore::new(2), letters });
         loop {
             let (connection, _) = listener.accept().await.unwrap();
             tokio::spawn(serve(connection, shop.clone(), kind));
