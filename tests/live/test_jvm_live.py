@@ -62,7 +62,7 @@ def kiosk(classes: Path, mode: str, *options: str) -> Iterator[tuple[int, int]]:
     ("mode", "culprit", "category", "capacity"),
     [
         ("lock", "Kiosk.printReceipt", "lock", 1 / 0.008),
-        ("pool", "Kiosk.runQuery", "pool", 3 / 0.024),
+        pytest.param("pool", "Kiosk.runQuery", "pool", 3 / 0.024, marks=pytest.mark.long),
         ("hot", "Kiosk.priceBasket", "cpu", None),
     ],
 )

@@ -81,7 +81,10 @@ def test_the_function_that_holds_what_others_wait_for_is_named_first(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("planted", "kind", "most"),
-    [("mutex", BottleneckClass.LOCK, 1), ("pool", BottleneckClass.POOL, 2)],
+    [
+        ("mutex", BottleneckClass.LOCK, 1),
+        pytest.param("pool", BottleneckClass.POOL, 2, marks=pytest.mark.long),
+    ],
 )
 def test_tasks_that_wait_for_tokios_permits_are_seen_without_its_console(
     planted: str, kind: BottleneckClass, most: int, tmp_path: Path
@@ -106,7 +109,7 @@ def test_tasks_that_wait_for_tokios_permits_are_seen_without_its_console(
     assert classified(evidence).category == kind, classified(evidence)
 
 
-@pytest.mark.beside
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_who_reads_a_channel_that_is_full_works_for_those_that_wait(tmp_path: Path) -> None:
     with running("", "channel", "0", program=built_with_tokio(console=False)) as target:

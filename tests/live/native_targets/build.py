@@ -58,11 +58,12 @@ def built_with_tokio(*, console: bool) -> str:
     """The service on tokio: half a minute the first time, with its console in it minutes."""
     if shutil.which("cargo") is None:
         pytest.skip("cargo is not installed")
-    target = BUILT / ("tokio-console" if console else "tokio")
+    texts = [path.read_bytes() for path in sorted((HERE / "tokio").rglob("*.*"))]
+    name = hashlib.sha256(repr((console, texts)).encode()).hexdigest()[:16]
+    where, target = BUILT / name / "source", BUILT / name / "target"
     command = ["cargo", "build", "--release", "--target-dir", str(target)]
     command += ["--features", "console"] if console else []
     flags = {**os.environ, "RUSTFLAGS": "--cfg tokio_unstable" if console else ""}
-    where = BUILT / f"{target.name}-source"
     shutil.copytree(HERE / "tokio", where, dirs_exist_ok=True)
     done = subprocess.run(command, cwd=where, env=flags, capture_output=True, text=True)
     if done.returncode:
