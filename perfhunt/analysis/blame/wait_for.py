@@ -238,8 +238,7 @@ def _contention(
             and (one_queue or same_address < THRESHOLDS.same_address)
             and _are_helpers(held, waiters)
         ),
-        by_tasks=not anywhere
-        and _mostly(s.sample.task and not s.outlives_requests for s in held),
+        by_tasks=not anywhere and _mostly(s.sample.task and not s.outlives_requests for s in held),
         for_result=for_result,
         told=is_told,
         counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
