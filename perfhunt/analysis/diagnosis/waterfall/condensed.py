@@ -104,7 +104,8 @@ def name_of(key: PartKey) -> str:
         return f"{_IN_STATE[key.kind]} ({key.detail})"
     if key.kind in _HELD and key.detail:
         function = f"{function} or {key.detail}"
-    return _IN_STATE[key.kind].format(f=function or "code", d=key.detail or "a socket")
+    unnamed = "something" if key.kind is LatencyPart.AWAIT else "a socket"
+    return _IN_STATE[key.kind].format(f=function or "code", d=key.detail or unnamed)
 
 
 def _doing(kind: LatencyPart, function: str) -> str:
