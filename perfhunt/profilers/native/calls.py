@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.units import Bytes
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.one_sample import (
     ATTRIBUTES,
     CALLS,
@@ -67,7 +67,7 @@ class SeenCall:
     """
 
     function: str
-    at: float
+    at: Seconds
     tid: int
     arguments: tuple[int, int]
     registers: Registers
@@ -84,16 +84,18 @@ class WatchedCalls:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._path = ctypes.create_string_buffer(os.fsencode(path))
         self._kind = _kind()
-        self._descriptors: list[int] = []
+        self._descriptors: dict[int, list[int]] = {}  # by thread
         self._rings: dict[int, mmap.mmap] = {}  # by thread
         self._late: list[SeenCall] = []
         self.lost = 0  # calls that came faster than they were read
 
     def watch(self, tids: Sequence[int]) -> bool:
-        """Watch these threads from now on, too; whether any of them is new. Raises AttachFailed
-        where the kernel does not let us.
+        """Watch these threads from now on and no others; whether any of them is new. Raises
+        AttachFailed where the kernel does not let us: nothing is watched then.
         """
-        new = [tid for tid in tids if tid not in self._rings]
+        for tid in self._descriptors.keys() - set(tids):
+            self._leave(tid)
+        new = [tid for tid in tids if tid not in self._descriptors]
         try:
             for tid in new:
                 self._watch(tid)
@@ -116,27 +118,31 @@ class WatchedCalls:
 
     def close(self) -> None:
         """Watch no longer. Idempotent."""
-        for ring in self._rings.values():
+        for tid in list(self._descriptors):
+            self._leave(tid)
+
+    def _leave(self, tid: int) -> None:
+        if tid in self._rings:
+            ring = self._rings.pop(tid)
+            self._late += self._read(ring)
             ring.close()
-        for descriptor in self._descriptors:
+        for descriptor in self._descriptors.pop(tid):
             os.close(descriptor)
-        self._rings, self._descriptors = {}, []
 
     def _watch(self, tid: int) -> None:
         """Raises OSError."""
-        first = -1
+        opened = self._descriptors.setdefault(tid, [])
         for function in self._functions:
             descriptor = self._event(tid, function)
             if descriptor < 0 and ctypes.get_errno() == errno.ESRCH:
                 return  # the thread has ended
             if descriptor < 0:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            self._descriptors.append(descriptor)
-            if first < 0:
-                first = descriptor
+            opened.append(descriptor)
+            if tid not in self._rings:
                 self._rings[tid] = mmap.mmap(descriptor, mmap.PAGESIZE + _RING)
             else:
-                fcntl.ioctl(descriptor, _INTO, first)
+                fcntl.ioctl(descriptor, _INTO, opened[0])
             fcntl.ioctl(descriptor, _ENABLE, 0)
 
     def _event(self, tid: int, function: WatchedFunction) -> int:

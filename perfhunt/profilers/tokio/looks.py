@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -61,7 +60,7 @@ class TokioLooker(NativeLooker):
             return
         try:
             self._calls = WatchedCalls(f"/proc/{pid}/exe", functions)
-            self._calls.watch(self._tids())
+            self._meet(self._calls)
         except AttachFailed as failed:
             self._untold = failed.message
             return
@@ -170,11 +169,17 @@ class TokioLooker(NativeLooker):
             self._known[key] = stack[runs[-1] + 1 :] if runs else stack
         return self._known[key]
 
-    def _tids(self) -> list[int]:
+    def _meet(self, calls: WatchedCalls) -> bool:
+        """Watch the threads that there are; whether any of them is new. Raises AttachFailed where
+        not all of them can be watched: who goes on unseen would seem to wait for ever.
+        """
         try:
-            return sorted(map(int, os.listdir(f"/proc/{self._pid}/task")))[:_MOST_THREADS]
+            tids = list(map(int, os.listdir(f"/proc/{self._pid}/task")))
         except OSError:
-            return []
+            return False  # it has ended
+        if len(tids) > _MOST_THREADS:
+            raise AttachFailed(f"it has {len(tids)} threads, more than {_MOST_THREADS}")
+        return calls.watch(tids)
 
     def _follow(self) -> None:
         """Reads what was called, in a thread of its own, until it is closed or comes too fast."""
@@ -188,8 +193,11 @@ class TokioLooker(NativeLooker):
             now, is_new = time.monotonic(), False
             if now - met >= _MEETS_EVERY:
                 met = now
-                with suppress(AttachFailed):  # they have ended
-                    is_new = self._calls.watch(self._tids())
+                try:
+                    is_new = self._meet(self._calls)
+                except AttachFailed as failed:
+                    self._untold = failed.message
+                    break
             with self._lock:
                 self._queue.take(calls)
                 # A thread that was met late may have gone on with what others began.
