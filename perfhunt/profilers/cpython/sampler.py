@@ -19,7 +19,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 from perfhunt.version import __version__
 
 # One that waits for a CPU is where its time on one goes, as py-spy has it too: on a busy host most
@@ -40,8 +40,8 @@ class _Sampling:
                 self._lookers.append(opened.enter_context(closing(CpythonLooker(pid))))
             self._held = opened.pop_all()
 
-    def sample(self, ask_stop: threading.Event) -> Profile:
-        """The profile of their threads that ran. Raises AttachFailed when no look worked."""
+    def sample(self, ask_stop: threading.Event) -> ProfileReader:
+        """Gives the profile of their threads that ran. Raises AttachFailed when no look worked."""
         began, spent = time.monotonic(), time.thread_time()
         stacks: Counter[Stack] = Counter()
         looks, errors, failure = 0, 0, AttachFailed("nothing was looked at")
@@ -61,7 +61,7 @@ class _Sampling:
         raw = next(iter(self._files.values()))
         raw.write_text(fold(stacks))
         share = (time.thread_time() - spent) / seconds
-        return Profile(
+        profile = Profile(
             tool=CpythonSampler.name,
             version=__version__,
             mode=ProfileMode.CPU,
@@ -74,6 +74,7 @@ class _Sampling:
             notes=(f"the looks used {share:.1%} of one core",),
             raw=raw.name,
         )
+        return lambda: profile
 
     def _running(self) -> list[Stack]:
         return [

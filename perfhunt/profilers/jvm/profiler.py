@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +33,7 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import move_out
 from perfhunt.target.proc.threads import thread_name, tids
@@ -103,16 +104,20 @@ class _Recording:
         self._files, self._seconds = files, seconds
         self._name = f"perfhunt-{os.getpid()}"
         self._sockets: dict[int, AttachSocket] = {}
+        self._version = ""
         self._ran: Seconds = 0.0
 
-    def record(self, ask_stop: threading.Event) -> Profile:
-        """The profile of all of them. Raises AttachFailed."""
+    def record(self, ask_stop: threading.Event) -> ProfileReader:
+        """Reads the profile of all of them, by a JVM that takes half a second of CPU. Raises
+        AttachFailed.
+        """
         started: list[AttachSocket] = []
         try:
             for pid in self._files:
-                self._sockets[pid] = AttachSocket(pid)
-                _start(pid, self._sockets[pid], self._name, self._seconds)
-                started.append(self._sockets[pid])
+                self._sockets[pid] = jvm = AttachSocket(pid)
+                self._version = self._version or _version(jvm)
+                _start(pid, jvm, self._name, self._seconds)
+                started.append(jvm)
             began, before = time.monotonic(), self._java_cpu()
             ask_stop.wait(self._seconds)
             seconds, self._ran = time.monotonic() - began, self._java_cpu() - before
@@ -123,7 +128,7 @@ class _Recording:
                 with suppress(AttachFailed):
                     jvm.command(f"JFR.stop name={self._name}")
             raise
-        return self._profile(seconds)
+        return partial(self._profile, seconds)
 
     def _java_cpu(self) -> Seconds:
         """What threads that may run Java have run so far."""
@@ -157,8 +162,7 @@ class _Recording:
             stacks.update(sampled)
             cut += shortened
             waits += _stood_still(collections, seconds * len(self._files))
-        pids = tuple(self._files)
-        version = _version(self._sockets[pids[0]])
+        pids, version = tuple(self._files), self._version
         notes = [_FEW] if _major(version) < _FIRST_BY_CPU_TIME else []
         lost = max(0, round(self._ran * _RATE_HZ) - stacks.total())
         if lost > stacks.total():

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,9 +28,10 @@ from perfhunt.profilers.node.awaits import with_names
 from perfhunt.profilers.node.door import closed_by, open_door, script
 from perfhunt.profilers.node.inspector import InspectorError
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 
 _ANSWER: Seconds = 60.0  # a long profile is a large message
+_Given = TypeVar("_Given")
 
 
 class _Loop(msgspec.Struct):
@@ -75,19 +77,25 @@ class _Session:
     def _failed(self, error: Exception) -> AttachFailed:
         return AttachFailed(f"the inspector of Node process {self._pid} gave no profile: {error}")
 
-    def taken(self) -> Profile:
-        """The profile until now; ends the session. Raises AttachFailed."""
+    def taken(self) -> ProfileReader:
+        """Reads the profile until now; ends the session. Raises AttachFailed."""
         try:
             with closing(self._inspector):
                 seconds = time.monotonic() - self._began
                 told = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
-                stacks, idle = parse_cpuprofile(told)
-                self._raw.write_text(json_text(without_code(told)))
                 notes = self._of_loop()
-        except (InspectorError, Unreadable, KeyError) as error:
+        except (InspectorError, KeyError) as error:
             raise self._failed(error) from error
         finally:
             self._door.leave()
+        return partial(self._read, seconds, told, notes)
+
+    def _read(self, seconds: Seconds, told: Any, notes: tuple[str, ...]) -> Profile:
+        try:
+            stacks, idle = parse_cpuprofile(told)
+            self._raw.write_text(json_text(without_code(told)))
+        except (Unreadable, KeyError) as error:
+            raise self._failed(error) from error
         return Profile(
             tool="node",
             version=self._version,
@@ -111,20 +119,31 @@ class _Session:
         return ()
 
 
-def _together(sessions: Sequence[_Session], ask_stop: threading.Event, seconds: Seconds) -> Profile:
-    """The profiles of all, after their time or when asked to stop. Raises AttachFailed when one of
-    them gave none.
+def _together(
+    sessions: Sequence[_Session], ask_stop: threading.Event, seconds: Seconds
+) -> ProfileReader:
+    """Reads the profiles of all, after their time or when asked to stop. Raises AttachFailed when
+    none of them gave one.
     """
     ask_stop.wait(seconds)
-    profiles, failures = list[Profile](), list[AttachFailed]()
-    for session in sessions:
+    return partial(_merged, _worked([session.taken for session in sessions]))
+
+
+def _merged(readers: Sequence[ProfileReader]) -> Profile:
+    return reduce(Profile.merged, _worked(readers))
+
+
+def _worked(steps: Sequence[Callable[[], _Given]]) -> list[_Given]:
+    """What those of some steps give that work. Raises AttachFailed when none does."""
+    given, failures = list[_Given](), list[AttachFailed]()
+    for step in steps:
         try:
-            profiles.append(session.taken())
+            given.append(step())
         except AttachFailed as failed:
             failures.append(failed)
-    if not profiles:
+    if not given:
         raise failures[0]
-    return reduce(Profile.merged, profiles)
+    return given
 
 
 class NodeProfiler(Profiler):
