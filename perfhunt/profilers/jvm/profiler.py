@@ -38,8 +38,10 @@ from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import move_out
 from perfhunt.target.proc.threads import thread_name, tids
 
-_RATE_HZ = 100  # of samples of what runs
-_PERIOD = f"{1000 // _RATE_HZ}ms"
+# Samples of what runs, a second: for each the recorder stops a thread for a tenth of a millisecond
+# or several. So many of a thread tell a share of a half to 3 points, and more are not taken.
+_MOST_HZ, _LEAST_HZ = 100, 20
+_ENOUGH_SAMPLES = 1000
 # Its `profile` settings enable a hundred kinds of events, each of which costs at the start and at
 # the end. Settings can be given one by one since JDK 17; the memory that was taken is sampled often
 # enough to tell shares of a tenth in a second.
@@ -50,10 +52,10 @@ _OWN = (
     f"+{ALLOCATION_EVENT}#enabled=true",
     f"+{ALLOCATION_EVENT}#throttle=150/s",
 )
-_BY_CLOCK = (f"+{EVENT}#enabled=true", f"+{EVENT}#period={_PERIOD}")
+_BY_CLOCK = f"+{EVENT}#enabled=true +{EVENT}#period="
 # Since JDK 25 the kernel's timers of each thread take samples, in native code too (JEP 509).
 _FIRST_BY_CPU_TIME = 25
-_BY_CPU_TIME = (f"+{CPU_TIME_EVENT}#enabled=true", f"+{CPU_TIME_EVENT}#throttle={_PERIOD}")
+_BY_CPU_TIME = f"+{CPU_TIME_EVENT}#enabled=true +{CPU_TIME_EVENT}#throttle="
 _MAJOR = re.compile(r"(?:1\.)?([0-9]{1,3})")
 _DEPTH = 256  # frames of a stack that are printed; the recorder keeps 64 unless told otherwise
 _ANSWER: Seconds = 30.0  # of a tool that starts a JVM of its own
@@ -64,7 +66,7 @@ _FEW = (
     f"the recorder looks at {_FEW_THREADS} running threads at a time: with more, samples are fewer"
     " than the time on CPU"
 )
-_NANOSECONDS = 1e9  # per second
+_MILLISECONDS, _NANOSECONDS = 1e3, 1e9  # per second
 _UNSEEN = (
     "the recorder saw less than half of what Java threads ran: it misses native code, and loops"
     " that were compiled without debug information (-XX:+UnlockDiagnosticVMOptions"
@@ -100,8 +102,9 @@ def _events_printed(file: Path, *events: str) -> AbstractContextManager[IO[str]]
 class _Recording:
     """Flight recordings of some JVMs under way."""
 
-    def __init__(self, files: Mapping[int, Path], seconds: int) -> None:
+    def __init__(self, files: Mapping[int, Path], seconds: int, rate_hz: int) -> None:
         self._files, self._seconds = files, seconds
+        self._period_ms = round(_MILLISECONDS / rate_hz)
         self._name = f"perfhunt-{os.getpid()}"
         self._sockets: dict[int, AttachSocket] = {}
         self._version = ""
@@ -116,7 +119,7 @@ class _Recording:
             for pid in self._files:
                 self._sockets[pid] = jvm = AttachSocket(pid)
                 self._version = self._version or _version(jvm)
-                _start(pid, jvm, self._name, self._seconds)
+                _start(pid, jvm, self._name, self._seconds, self._period_ms)
                 started.append(jvm)
             began, before = time.monotonic(), self._java_cpu()
             ask_stop.wait(self._seconds)
@@ -163,8 +166,9 @@ class _Recording:
             cut += shortened
             waits += _stood_still(collections, seconds * len(self._files))
         pids, version = tuple(self._files), self._version
+        rate_hz = _MOST_HZ if _major(version) < _FIRST_OWN else _MILLISECONDS / self._period_ms
         notes = [_FEW] if _major(version) < _FIRST_BY_CPU_TIME else []
-        lost = max(0, round(self._ran * _RATE_HZ) - stacks.total())
+        lost = max(0, round(self._ran * rate_hz) - stacks.total())
         if lost > stacks.total():
             notes.append(_UNSEEN)
         if cut:
@@ -173,13 +177,18 @@ class _Recording:
             tool="jvm",
             version=version,
             mode=ProfileMode.CPU,
-            rate_hz=_RATE_HZ,
+            rate_hz=rate_hz,
             seconds=seconds,
             stacks={stack: float(n) for stack, n in stacks.items()},
             pids=pids,
-            ticks=round(seconds * _RATE_HZ),
+            ticks=round(seconds * rate_hz),
             dropped=lost,
-            command=("jcmd", ",".join(map(str, pids)), "JFR.start", _settings(version)),
+            command=(
+                "jcmd",
+                ",".join(map(str, pids)),
+                "JFR.start",
+                _settings(version, self._period_ms),
+            ),
             notes=tuple(notes),
             raw=self._files[pids[0]].with_suffix(".txt").name,
             lock_waits=tuple(waits),
@@ -231,19 +240,19 @@ def _major(version: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _settings(version: str) -> str:
+def _settings(version: str, period_ms: int) -> str:
     """What a JVM of a version is to record: no more than is used, where that can be said."""
     if (major := _major(version)) < _FIRST_OWN:
         return "settings=profile"
     samples = _BY_CPU_TIME if major >= _FIRST_BY_CPU_TIME else _BY_CLOCK
-    return " ".join((*_OWN, *samples))
+    return " ".join((*_OWN, f"{samples}{period_ms}ms"))
 
 
-def _start(pid: int, jvm: AttachSocket, name: str, seconds: Seconds) -> None:
+def _start(pid: int, jvm: AttachSocket, name: str, seconds: Seconds, period_ms: int) -> None:
     """Begin a recording, which ends by itself some time after its own. Raises AttachFailed."""
     # Without a file, one whose time is over is kept in the JVM for good.
     until = f"duration={round(seconds + _DEAD_MAN)}s filename=/dev/null"
-    said = jvm.command(f"JFR.start name={name} {_settings(_version(jvm))} {until}")
+    said = jvm.command(f"JFR.start name={name} {_settings(_version(jvm), period_ms)} {until}")
     if "Started recording" not in said:
         raise AttachFailed(f"the JVM of pid {pid} records nothing: {said.strip()[:200]}")
 
@@ -281,16 +290,18 @@ class JvmProfiler(Profiler):
         for pid in pids:
             with suppress(AttachFailed):
                 jvm, name = AttachSocket(pid), f"perfhunt-{os.getpid()}-first"
-                _start(pid, jvm, name, 0.0)
+                _start(pid, jvm, name, 0.0, round(_MILLISECONDS / _MOST_HZ))
                 jvm.command(f"JFR.stop name={name}")
+
+    def rate_for(self, rate_hz: int, processes: int, seconds: Seconds) -> int:
+        """Lower the longer it is recorded: each sample stops the thread that it is of."""
+        return round(max(_LEAST_HZ, min(_MOST_HZ, _ENOUGH_SAMPLES / seconds)))
 
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
-        """Start recording; returns at once. The rate is the recorder's own. Raises AttachFailed,
-        ValueError.
-        """
+        """Start recording; returns at once. Raises AttachFailed, ValueError."""
         files = {pid: own_file(self, mode, out, pid) for pid in pids}
         if why := self.available():
             raise AttachFailed(why)
-        return ThreadCapture(_Recording(files, seconds).record, "perfhunt-jvm")
+        return ThreadCapture(_Recording(files, seconds, rate_hz).record, "perfhunt-jvm")

@@ -13,6 +13,7 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.jvm.attach import AttachSocket
+from perfhunt.profilers.jvm.profiler import JvmProfiler
 
 
 def of_jdk_17(asked: bytes) -> bytes:
@@ -78,3 +79,11 @@ def test_a_jvm_that_answers_nothing_gives_its_answers_to_its_owner() -> None:
     ):
         AttachSocket(os.getpid()).ask("threaddump")
     assert len(heard) > 1
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(1, 100), (10, 100), (25, 40), (600, 20)])
+def test_the_recorder_stops_threads_no_more_often_than_a_thousand_samples_take(
+    seconds: float, rate: int
+) -> None:
+    """Their sampling error is 3 points of a share of a half; a long recording goes on with 20."""
+    assert JvmProfiler().rate_for(99, 1, seconds) == rate
