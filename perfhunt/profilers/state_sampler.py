@@ -192,20 +192,18 @@ class StateSampler:
             self._failure = error
 
     def _watch(self) -> None:
-        period = fastest = 1.0 / self._pace.rate
+        pace = self._pace
+        period = fastest = 1.0 / pace.rate
+        enough, slowest = 1.0 / pace.enough, 1.0 / pace.slowest
         while not self._stop.wait(period):
             began = time.thread_time()
             with self._lock:
                 self._look()
                 spent = time.thread_time() - began
                 self._cost += spent
-            affordable = max(fastest, self._affordable(spent))
-            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * affordable
-            period = min(1.0 / self._pace.slowest, smooth)
-
-    def _affordable(self, spent: Seconds) -> Seconds:
-        pace = self._pace
-        return affordable_period(spent, STATES_OF_HOST, enough=1.0 / pace.enough, most=pace.cost)
+            affordable = affordable_period(spent, STATES_OF_HOST, enough=enough, most=pace.cost)
+            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * max(fastest, affordable)
+            period = min(slowest, smooth)
 
     def _look(self, first: bool = False) -> None:
         now = self._clock()
@@ -222,8 +220,9 @@ class StateSampler:
         if now - self._times_at >= self._times_every:
             began = time.thread_time()
             self._read_times(now)
-            affordable = self._affordable((time.thread_time() - began) / _OF_TIMES)
-            self._times_every = min(max(_TIMES_EVERY, affordable), _TIMES_AT_LEAST_EVERY)
+            spent = (time.thread_time() - began) / _OF_TIMES
+            every = affordable_period(spent, STATES_OF_HOST, enough=_TIMES_AT_LEAST_EVERY)
+            self._times_every = max(_TIMES_EVERY, every)
         self._ticks += 1
 
     def _look_at(
