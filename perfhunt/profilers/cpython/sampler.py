@@ -16,15 +16,17 @@ from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
+from perfhunt.target.watcher import STACKS_OF_HOST, affordable_period
 from perfhunt.version import __version__
 
 # One that waits for a CPU is where its time on one goes, as py-spy has it too: on a busy host most
 # looks find the threads of a service there.
 _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+_ENOUGH_HZ: PerSecond = 20.0  # 500 looks of half a minute tell a share of a half to 4 points
 
 
 class _Sampling:
@@ -53,8 +55,9 @@ class _Sampling:
                     looks += 1
                 except AttachFailed as failed:
                     errors, failure = errors + 1, failed
-                cost = time.thread_time() - before
-                ask_stop.wait(max(1 / CpythonLooker.rate_hz, cost / CpythonLooker.cost_limit))
+                cost, most = time.thread_time() - before, CpythonLooker.cost_limit
+                least = affordable_period(cost, STACKS_OF_HOST, enough=1 / _ENOUGH_HZ, most=most)
+                ask_stop.wait(max(1 / CpythonLooker.rate_hz, least))
         if not looks:
             raise failure
         seconds = max(time.monotonic() - began, 1e-9)

@@ -38,9 +38,9 @@ from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import move_out
 from perfhunt.target.proc.threads import thread_name, tids
 
-# Samples of what runs, a second. For each the recorder of JDK 17 stops the thread that it is of, for
-# 0.3 ms where there are 16 threads and 0.8 ms where there are 200. So many of a thread tell a share
-# of a half to 4 points, and more are not taken.
+# Samples of what runs, a second. For each the recorder of JDK 17 stops the thread that it is of for
+# 0.3 ms where there are 16 threads, and for 0.8 ms where there are 200. So many of a thread tell a
+# share of a half to 4 points, and more are not taken.
 _MOST_HZ, _LEAST_HZ = 50, 20
 _ENOUGH_SAMPLES = 500
 _HZ_OF_PROFILE = 100  # of its `profile` settings
