@@ -196,7 +196,8 @@ class FollowingCapture:
         if not self._parts:  # Those that come later are added to what these give: as they are.
             threads = max((len(tids(pid)) for pid in pids), default=0)
             self._mode = self._profiler.mode_under_load(self._mode, threads)
-            self._rate_hz = self._profiler.rate_for(self._rate_hz, len(pids), seconds)
+            rate = self._profiler.rate_for(self._rate_hz, len(pids), threads, seconds)
+            self._rate_hz = rate
         programs = {pid: running_program(pid) for pid in pids}
         # Files are named for a pid: those of another program that had it stay.
         out = self._out / f"again-{self._restarts}" if self._restarts else self._out

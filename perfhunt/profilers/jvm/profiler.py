@@ -29,7 +29,7 @@ from perfhunt.model.profiles.readers.jfr import (
     parse_jfr_print,
 )
 from perfhunt.model.run import TargetProcess
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
@@ -38,11 +38,14 @@ from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import move_out
 from perfhunt.target.proc.threads import thread_name, tids
 
-# Samples of what runs, a second. For each the recorder of JDK 17 stops the thread that it is of for
-# 0.3 ms where there are 16 threads, and for 0.8 ms where there are 200. So many of a thread tell a
-# share of a half to 4 points, and more are not taken.
-_MOST_HZ, _LEAST_HZ = 50, 20
-_ENOUGH_SAMPLES = 500
+# For each sample the recorder of JDK 17 stops the thread that it is of: for 0.3 ms where there are
+# 16 threads, for 0.8 ms where there are 200. It may stop one for so much of its time; more where
+# that would be too few samples of a short recording: so many tell a share of a half to 6 points.
+_STOPS: Seconds = 0.25e-3
+_STOPS_FOR_EACH: Seconds = 2.6e-6  # of all threads
+_STOPPED: Share = 0.01
+_ENOUGH_SAMPLES = 250
+_MOST_HZ = 50.0
 _HZ_OF_PROFILE = 100  # of its `profile` settings
 # Its `profile` settings enable a hundred kinds of events, each of which costs at the start and at
 # the end. Settings can be given one by one since JDK 17; the memory that was taken is sampled often
@@ -297,9 +300,10 @@ class JvmProfiler(Profiler):
                 _start(pid, jvm, name, 0.0, round(_MILLISECONDS / _MOST_HZ))
                 jvm.command(f"JFR.stop name={name}")
 
-    def rate_for(self, rate_hz: int, processes: int, seconds: Seconds) -> int:
-        """Lower the longer it is recorded: each sample stops the thread that it is of."""
-        return round(max(_LEAST_HZ, min(_MOST_HZ, _ENOUGH_SAMPLES / seconds)))
+    def rate_for(self, rate_hz: int, processes: int, threads: int, seconds: Seconds) -> int:
+        """Lower with many threads: each sample stops the one that it is of for longer."""
+        spared = _STOPPED / (_STOPS + threads * _STOPS_FOR_EACH)
+        return round(min(_MOST_HZ, max(spared, _ENOUGH_SAMPLES / seconds)))
 
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path

@@ -81,9 +81,12 @@ def test_a_jvm_that_answers_nothing_gives_its_answers_to_its_owner() -> None:
     assert len(heard) > 1
 
 
-@pytest.mark.parametrize(("seconds", "rate"), [(1, 50), (10, 50), (20, 25), (600, 20)])
-def test_the_recorder_stops_threads_no_more_often_than_five_hundred_samples_take(
-    seconds: float, rate: int
+@pytest.mark.parametrize(
+    ("threads", "seconds", "rate"),
+    [(16, 25, 34), (200, 25, 13), (200, 10, 25), (200, 2, 50), (2000, 600, 2)],
+)
+def test_the_recorder_stops_a_thread_for_a_hundredth_of_its_time_or_for_enough_samples(
+    threads: int, seconds: float, rate: int
 ) -> None:
-    """Their sampling error is 4 points of a share of a half; a long recording goes on with 20."""
-    assert JvmProfiler().rate_for(99, 1, seconds) == rate
+    """250 of them, whose sampling error is 6 points of a share of a half."""
+    assert JvmProfiler().rate_for(99, 1, threads, seconds) == rate
