@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perfhunt.model.profile import Stack
 from perfhunt.model.profiles.readers.folded import read_folded
-from perfhunt.model.profiles.readers.jfr import parse_jfr_print
+from perfhunt.model.profiles.readers.jfr import parse_jfr_print, sampled_threads
 from perfhunt.model.profiles.readers.perf_script import parse_perf_script
 from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.profilers.py_spy.dump import read_dump
@@ -83,6 +83,7 @@ def test_a_go_profile() -> None:
 def test_a_flight_recording_as_jfr_prints_it() -> None:
     stacks, cut = parse_jfr_print((HERE / "jfr-print.txt").read_text())
     assert sum(stacks.values()) == 13 and cut == 0  # grep -c 'stackTrace = \['
+    assert sampled_threads((HERE / "jfr-print.txt").read_text()) == {"main": 13}
     assert leaves(stacks) == {"Spin.hot": 12, "Spin.cold": 1}
     assert {stack[0].function for stack in stacks} == {"com.sun.tools.javac.launcher.Main.main"}
     assert {stack[-2].line for stack in stacks} == {7}

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -27,6 +27,7 @@ from perfhunt.model.profiles.readers.jfr import (
     Collections,
     parse_collections,
     parse_jfr_print,
+    sampled_threads,
 )
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds, Share
@@ -71,6 +72,7 @@ _FEW = (
     f"the recorder looks at {_FEW_THREADS} running threads at a time: with more, samples are fewer"
     " than the time on CPU"
 )
+_NUMBERS, _KEPT_OF_A_NAME = re.compile(r"[0-9]+"), 15  # bytes of a thread's name
 _MILLISECONDS, _NANOSECONDS = 1e3, 1e9  # per second
 _UNSEEN = (
     "the recorder saw less than half of what Java threads ran: it misses native code, and loops"
@@ -113,7 +115,7 @@ class _Recording:
         self._name = f"perfhunt-{os.getpid()}"
         self._sockets: dict[int, AttachSocket] = {}
         self._version = ""
-        self._ran: Seconds = 0.0
+        self._ran: Mapping[str, Seconds] = {}
 
     def record(self, ask_stop: threading.Event) -> ProfileReader:
         """Reads the profile of all of them, by a JVM that takes half a second of CPU. Raises
@@ -128,7 +130,8 @@ class _Recording:
                 started.append(jvm)
             began, before = time.monotonic(), self._java_cpu()
             ask_stop.wait(self._seconds)
-            seconds, self._ran = time.monotonic() - began, self._java_cpu() - before
+            seconds, after = time.monotonic() - began, self._java_cpu()
+            self._ran = {kind: ran - before[kind] for kind, ran in after.items()}
             for pid in self._files:
                 self._stop(pid)
         except AttachFailed:
@@ -138,14 +141,15 @@ class _Recording:
             raise
         return partial(self._profile, seconds)
 
-    def _java_cpu(self) -> Seconds:
-        """What threads that may run Java have run so far."""
-        return sum(
-            int(text(f"/proc/{pid}/task/{tid}/schedstat").partition(" ")[0] or 0) / _NANOSECONDS
-            for pid in self._files
-            for tid in tids(pid)
-            if not is_of_the_jvm(thread_name(pid, tid))
-        )
+    def _java_cpu(self) -> dict[str, Seconds]:
+        """What threads that may run Java have run so far, by their kind."""
+        ran = defaultdict[str, Seconds](float)
+        for pid in self._files:
+            for tid in tids(pid):
+                if not is_of_the_jvm(name := thread_name(pid, tid)):
+                    told = text(f"/proc/{pid}/task/{tid}/schedstat").partition(" ")[0]
+                    ran[_kind(name)] += int(told or 0) / _NANOSECONDS
+        return ran
 
     def _stop(self, pid: int) -> None:
         # The JVM writes the file itself: as its own user, and in a container into its own tree.
@@ -160,14 +164,16 @@ class _Recording:
 
     def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()
+        threads: Counter[str] = Counter()
         waits: list[LockWait] = []
         cut = 0
         for file in self._files.values():
             try:
-                sampled, shortened, collections = _kept(file)
+                sampled, shortened, of_threads, collections = _kept(file)
             except Unreadable as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
+            threads.update(of_threads)
             cut += shortened
             waits += _stood_still(collections, seconds * len(self._files))
         pids, version = tuple(self._files), self._version
@@ -175,7 +181,7 @@ class _Recording:
         if _major(version) < _FIRST_OWN:
             rate_hz = _HZ_OF_PROFILE
         notes = [_FEW] if _major(version) < _FIRST_BY_CPU_TIME else []
-        lost = max(0, round(self._ran * rate_hz) - stacks.total())
+        lost = missed({kind: ran * rate_hz for kind, ran in self._ran.items()}, threads)
         if lost > stacks.total():
             notes.append(_UNSEEN)
         if cut:
@@ -202,10 +208,28 @@ class _Recording:
         )
 
 
-def _kept(file: Path) -> tuple[Mapping[Stack, float], int, Collections]:
-    """What ran in a recording, how many stacks were cut, and what it tells of the collector. Its
-    text is kept in its place: the recording itself holds the JVM's environment, its properties and
-    its command line.
+def missed(due: Mapping[str, float], seen: Mapping[str, int]) -> int:
+    """How many samples were not taken of those due, by kind of thread, of those seen, by its name:
+    a thread that waits for a CPU is sampled too, and makes up for none that runs and is not. Those
+    of names that the kernel does not have (virtual threads) are somebody's of the others.
+    """
+    by_kind = Counter[str]()
+    for name, samples in seen.items():
+        by_kind[_kind(name)] += samples
+    lacking = sum(max(0.0, samples - by_kind[kind]) for kind, samples in due.items())
+    strangers = sum(samples for kind, samples in by_kind.items() if kind not in due)
+    return max(0, round(lacking - strangers))
+
+
+def _kind(name: str) -> str:
+    """What threads of a pool have alike, of as much of a name as the kernel keeps (prctl(2))."""
+    return _NUMBERS.sub("", name[:_KEPT_OF_A_NAME])
+
+
+def _kept(file: Path) -> tuple[Mapping[Stack, float], int, Mapping[str, int], Collections]:
+    """What ran in a recording, how many stacks were cut, how many are of which thread, and what it
+    tells of the collector. Its text is kept in its place: the recording itself holds the JVM's
+    environment, its properties and its command line.
     """
     try:
         with (
@@ -214,12 +238,14 @@ def _kept(file: Path) -> tuple[Mapping[Stack, float], int, Collections]:
         ):
             sampled, cut = parse_jfr_print(events)
             events.seek(0)
+            threads = sampled_threads(events)
+            events.seek(0)
             collections = parse_collections(events)
             events.seek(0)
             shutil.copyfileobj(events, kept)
     finally:
         file.unlink(missing_ok=True)
-    return sampled, cut, collections
+    return sampled, cut, threads, collections
 
 
 def _stood_still(collections: Collections, seconds: Seconds) -> Iterator[LockWait]:

@@ -13,7 +13,7 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.jvm.attach import AttachSocket
-from perfhunt.profilers.jvm.profiler import JvmProfiler
+from perfhunt.profilers.jvm.profiler import JvmProfiler, missed
 
 
 def of_jdk_17(asked: bytes) -> bytes:
@@ -90,3 +90,19 @@ def test_the_recorder_stops_a_thread_for_a_hundredth_of_its_time_or_for_enough_s
 ) -> None:
     """250 of them, whose sampling error is 6 points of a share of a half."""
     assert JvmProfiler().rate_for(99, 1, threads, seconds) == rate
+
+
+@pytest.mark.parametrize(
+    ("due", "seen", "lost"),
+    [
+        ({"pool--thread-": 100, "keys": 10}, {"pool-1-thread-7": 60, "keys": 12}, 40),
+        # Who waits for a CPU is sampled as if it ran: no sample of another.
+        ({"pool--thread-": 100, "keys": 10}, {"keys": 110}, 100),
+        ({"a-name-that-is-": 50}, {"a-name-that-is-long": 50}, 0),
+        ({"ForkJoinPool--w": 50}, {"": 48}, 2),  # a virtual thread, and who carries it
+    ],
+)
+def test_samples_that_the_recorder_missed_are_told_by_kind_of_thread(
+    due: dict[str, float], seen: dict[str, int], lost: int
+) -> None:
+    assert missed(due, seen) == lost

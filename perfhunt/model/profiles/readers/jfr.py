@@ -65,6 +65,18 @@ def parse_jfr_print(text: str | Iterable[str]) -> tuple[dict[Stack, float], int]
     return dict(stacks[used]), cut[used]
 
 
+def sampled_threads(text: str | Iterable[str]) -> Counter[str]:
+    """How many samples are of a thread, by its name, of those that `parse_jfr_print` takes. Raises
+    as that.
+    """
+    threads: dict[str, Counter[str]] = {CPU_TIME_EVENT: Counter(), EVENT: Counter()}
+    for event in _events(text):
+        if event.of in threads and event.stack:
+            thread = event.fields.get("sampledThread") or event.fields.get("eventThread", "")
+            threads[event.of][thread.removeprefix('"').rpartition('" (')[0]] += 1
+    return threads[CPU_TIME_EVENT] or threads[EVENT]
+
+
 def is_jfr_print(text: str) -> bool:
     """Whether a text begins as `jfr print` prints an event."""
     return text.lstrip().startswith((f"{EVENT} {{", f"{CPU_TIME_EVENT} {{"))
