@@ -28,7 +28,8 @@ from tests.unit.scenes import used
 
 RATE, SEEN = 50.0, 100
 SERVE, LOAD, PRICE = (Frame(name, "/srv/app.py", 1) for name in ("serve", "load", "price"))
-LOADING, PRICING = (SERVE, LOAD), (SERVE, PRICE)
+LOADING: Stack = (SERVE, LOAD)
+PRICING: Stack = (SERVE, PRICE)
 
 
 def thread(tid: int, stack: Stack, state: ThreadState) -> ThreadSample:
