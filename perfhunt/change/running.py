@@ -16,7 +16,13 @@ from perfhunt.model.redact import TWO_KEYS, of_one_key
 from perfhunt.model.run import Environment, Process, TargetProcess
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.model.verdict.change import Change, Edit, Kind
-from perfhunt.target.code.compiled import built_files, is_built
+from perfhunt.target.code.compiled import (
+    INSTALLED,
+    NODE,
+    built_files,
+    is_built,
+    node_script,
+)
 from perfhunt.target.proc.process import cmdline
 
 # These are read when a process starts; schema and data are read as it runs.
@@ -54,12 +60,37 @@ def stale(
     )
 
 
-def same_code(change: Change, target: TargetProcess, before: str, after: str) -> bool:
-    """Whether what runs is, byte for byte, what ran before an edit that it is built from; `before`
-    and `after` are hashes of it, "" where none was taken.
+def same_code(
+    change: Change, target: TargetProcess, before: str, after: str, place: str = ""
+) -> bool:
+    """Whether what runs is, byte for byte, what runs without an edit that it is built from;
+    `before` and `after` are hashes of it, "" where none was taken. `place`: a checkout that it runs
+    in.
     """
     workers = [p for p in target.processes if p.pid in target.workers]
-    return bool(before) and before == after and any(_built_from(change, p) for p in workers)
+    roots = filter(None, (place, change.root))
+    return (
+        bool(before)
+        and before == after
+        and any(_built_from(change, process, root) for root in roots for process in workers)
+    )
+
+
+def of_own_tree(change: Change, target: TargetProcess, place: str) -> str:
+    """What a version that was started in its checkout, at `place`, runs of the user's own tree, so
+    that both versions run the same; "" for nothing that is known.
+    """
+    root, edited = Path(change.root), [Path(change.root, edit.path) for edit in change.files]
+    for process in (p for p in target.processes if p.pid in target.workers):
+        words = [value for word in process.cmdline for value in (word, word.partition("=")[2])]
+        named = [Path(word) for word in words if word.startswith("/")]
+        served = [p for p in named if any(p in (file, *file.parents) for file in edited)]
+        script = node_script(process) if process.runtime == NODE else None
+        for path in (Path(process.cwd), *served, *([script] if script else ())):
+            is_ours = root in (path, *path.parents) and INSTALLED not in path.parts
+            if is_ours and Path(place) not in (path, *path.parents):
+                return str(path)
+    return ""
 
 
 def differences(
@@ -127,7 +158,9 @@ def _built_before(
         files = built_files(process, change.root, is_source)
         newest = max(files, key=lambda file: file.written, default=None)
         written = {file.path for file in files}
-        edited = {f for f in _built_from(change, process) if str(root / f) not in written}
+        edited = {
+            f for f in _built_from(change, process, change.root) if str(root / f) not in written
+        }
         times = {file: t for file in edited if (t := _modified(root / file)) is not None}
         if newest is None or not times or not newest.is_dated or _is_built_at_start(process):
             continue
@@ -141,9 +174,9 @@ def _built_before(
             return
 
 
-def _built_from(change: Change, process: Process) -> list[str]:
-    """The edited files that a process runs only what was built from."""
-    kinds, whole = (Kind.CODE, Kind.DEPENDENCY), is_built(process, change.root)
+def _built_from(change: Change, process: Process, root: str) -> list[str]:
+    """The edited files of which a process runs only what was built from them, at `root`."""
+    kinds, whole = (Kind.CODE, Kind.DEPENDENCY), is_built(process, root)
     return [
         atom.file
         for atom in change.atoms

@@ -63,9 +63,10 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
             versions(
                 repository, base, request.head, request.command, request.prepare, watch
             ) as commands,
-            paired_bench(question, commands, directory, watch) as pair,
+            paired_bench(question, commands, directory, watch, change) as pair,
         ):
             of_base = stored if base_of(stored) == base else None
+            pair.starter.require_head(pair.bench.stop)
             paired = paired_question(of_base, question, pair.bench)
             verdict = verify_paired(paired, pair.bench, request.budget, analysis)
             result = VerifyResult(

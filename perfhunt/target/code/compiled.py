@@ -18,7 +18,7 @@ from perfhunt.target.proc.namespaces import seen_from_here
 
 GO, JVM, NODE, DOTNET = "go", "jvm", "node", "dotnet"
 _ASSEMBLIES = (".dll", ".exe")  # of .NET: mapped as data
-_INSTALLED = "node_modules"
+INSTALLED = "node_modules"
 _MOST_FILES = 20_000  # looked at below one directory
 # Builds that are to be the same wherever they are made date their files at the beginning of the
 # epoch, or of MS-DOS (1 January 1980): no time that anything was written at.
@@ -106,13 +106,18 @@ def _mapped(pid: int) -> Iterator[str]:
             yield field[5]
 
 
+def node_script(process: Process) -> Path:
+    """What a Node was told to run, as it names it; its directory where nothing."""
+    words = (word for word in process.cmdline[1:] if not word.startswith("-"))
+    return Path(os.path.normpath(os.path.join(process.cwd, next(words, ""))))
+
+
 def _bundle(process: Process, root: str, is_source: Callable[[str], bool]) -> Iterator[str]:
     """The files of the directory that a build wrote the script of a Node into: the outermost that
     git keeps nothing of. None where that is a source, or one of a package.
     """
-    words = (word for word in process.cmdline[1:] if not word.startswith("-"))
-    script = Path(os.path.normpath(os.path.join(process.cwd, next(words, ""))))
-    if Path(root) not in script.parents or _INSTALLED in script.parts:
+    script = node_script(process)
+    if Path(root) not in script.parents or INSTALLED in script.parts:
         return
     above = [each for each in (script, *script.parents) if Path(root) in each.parents]
     written = [each for each in above if not is_source(str(each.relative_to(root)))]
@@ -125,7 +130,7 @@ def _bundle(process: Process, root: str, is_source: Callable[[str], bool]) -> It
 def _below(process: Process, directory: Path) -> Iterator[Path]:
     top = seen_from_here(process.pid, directory)
     for folder, folders, files in os.walk(top):
-        folders[:] = [each for each in folders if each != _INSTALLED]
+        folders[:] = [each for each in folders if each != INSTALLED]
         yield from (directory / os.path.relpath(os.path.join(folder, file), top) for file in files)
 
 
