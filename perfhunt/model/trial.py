@@ -161,6 +161,9 @@ class Resources:
     memory_limit: Bytes | None = None
     memory_limit_source: str = ""
     fds: int | None = None
+    # Of the process nearest to what it may have open at once: the most seen, and that limit.
+    fds_most: int | None = None
+    fds_limit: int | None = None
     threads: int | None = None
     processes: int | None = None
     switches_voluntary: float | None = None  # per second
