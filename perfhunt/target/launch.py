@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import KeptCommand, inherited, run, spawn
 from perfhunt.target.proc.files import tail as end_of_file
-from perfhunt.target.proc.sockets import endpoint_name, held_listening
+from perfhunt.target.proc.sockets import connection_ports, endpoint_name, held_listening
 from perfhunt.target.proc.tree import descendants
 
 # Generous: only a command that will never listen waits so long.
@@ -33,6 +34,8 @@ _CONNECTS: Seconds = 0.5
 # A server that takes a request and is silent for so long is up: it may wait for its first client to
 # load what it needs.
 SILENT: Seconds = 10.0
+_LOWEST, _PORTS = 10_000, 65_536  # well-known services lie below
+_DRAWN = 50  # of which hardly all are taken
 _POLL: Seconds = 0.02
 _TAIL = 600  # bytes of the log shown when it would not start
 
@@ -73,11 +76,14 @@ Ready = Callable[[Launched, Seconds], bool]  # whether it is up; may take so man
 
 
 def free_port(preferred: int = 0) -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now: `preferred` if it is free, else any.
+    """A TCP port of 127.0.0.1 that nothing listens on now: `preferred` if it is free, else any. It
+    is none that the kernel gives to connections, while there are others: on a busy host one of them
+    has it before a service that starts slowly does.
 
     Raises PerfhuntError when the system has none left.
     """
-    for port in (preferred, 0):
+    drawn = _apart_from_connections()
+    for port in (*filter(None, (preferred,)), *drawn, 0):
         with socket.socket() as probe:
             # A port whose last connections still rest in TIME_WAIT is free to listen on.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,6 +91,13 @@ def free_port(preferred: int = 0) -> int:
                 probe.bind(("127.0.0.1", port))
                 return int(probe.getsockname()[1])
     raise PerfhuntError("no port of 127.0.0.1 is free", "Look at what takes them: ss -tan")
+
+
+def _apart_from_connections() -> list[int]:
+    """Some ports, drawn by lot, that no connection is given (ip_local_port_range)."""
+    low, high = connection_ports()
+    others = [*range(_LOWEST, low), *range(high + 1, _PORTS)]
+    return SystemRandom().sample(others, min(_DRAWN, len(others)))
 
 
 def prepare(command: ServiceCommand) -> None:

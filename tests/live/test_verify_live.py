@@ -39,6 +39,7 @@ from perfhunt.target.launch import (
     launch,
     running,
 )
+from perfhunt.target.proc.sockets import connection_ports
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
@@ -241,3 +242,10 @@ def test_commands_take_turns_in_abba_order_after_a_warm_up_that_does_not_count(
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="cannot be started"):
         time_command(Command("none", (os.devnull + "/none",)))
+
+
+def test_a_port_for_a_service_is_none_that_a_connection_may_be_given_meanwhile() -> None:
+    first, last = connection_ports()
+    if first <= 10_000 and last >= 65_000:
+        pytest.skip(f"connections are given all ports here ({first} to {last})")
+    assert not any(first <= free_port() <= last for _ in range(20))
