@@ -118,7 +118,7 @@ def _require_changed(doubts: tuple[str, ...]) -> None:
     if doubts:
         raise ChangeRefused(
             "the running process is not the changed code: " + "; ".join(doubts),
-            "Build what is built from it, restart the service, then verify its new pid.",
+            "Restart the service, built anew where it is compiled, then verify its new pid.",
         )
 
 

@@ -167,5 +167,7 @@ def paired_bench(
             stop=watchdog.stop,
             watch=watch,
         )
+        if change is not None:
+            starter.require_head(watchdog.stop)
         held.callback(bench.close)
         yield VersionPair(bench, starter)
