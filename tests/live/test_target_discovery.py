@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfhunt.change.git.kept import code_state
@@ -368,6 +369,7 @@ def test_a_service_that_was_stopped_is_told_and_not_taken_for_idle(tmp_path: Pat
     with running(ServiceCommand("files", words, tmp_path), tmp_path / "log") as service:
         os.kill(service.pid, signal.SIGSTOP)
         try:
+            until(lambda: psutil.Process(service.pid).status() == "stopped", "it stands still")
             with pytest.raises(TargetNotFound, match="is stopped") as refused:
                 find_target(ProcessSelector(pid=service.pid))
         finally:
