@@ -14,15 +14,17 @@ from pathlib import Path
 import pytest
 
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
+from perfhunt.change.git.repository import find_repository
 from perfhunt.change.running import same_code, stale
 from perfhunt.errors import ChangeRefused
 from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.model.question import ProcessSelector
-from perfhunt.model.run import TargetProcess
+from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.verdict.change import Atom, Change, Edit, FileEdit, Kind
-from perfhunt.target.code.compiled import code_sha256
+from perfhunt.target.code.compiled import built_files, code_sha256
 from perfhunt.target.find import find_target
 from perfhunt.target.launch import ServiceCommand, running
+from tests.git.repositories import project_repository, write_files
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
 
@@ -142,3 +144,30 @@ def test_two_versions_must_not_run_one_program(root: Path, tmp_path: Path) -> No
         started(dict.fromkeys(places, (str(root / "server"),)))
     with pytest.raises(ChangeRefused, match=f"both versions run {root}"):
         started(dict.fromkeys(places, ("sh", "-c", f"cd {root} && exec ./server")))
+
+
+def test_a_bundle_is_what_git_ignores_and_is_as_old_as_its_newest_file(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    ignored = {".gitignore": "dist/\nnode_modules/\n"}
+    project_repository(root, {**ignored, "src/app.ts": "let a: number = 1\n", "run.js": ""})
+    write_files(root, {"dist/app.js": "let a = 1\n", "dist/node_modules/x/x.js": "", "new.js": ""})
+    repository = find_repository(root, trusted=True)
+    kept = {path: repository.keeps(path) for path in ("src", "run.js", "new.js", "dist")}
+    assert kept == {"src": True, "run.js": True, "new.js": True, "dist": False}
+
+    def files(script: str) -> list[str]:
+        node = Process(
+            pid=os.getpid(),
+            parent=1,
+            started=0.0,
+            exe="/usr/bin/node",
+            cmdline=("node", "--enable-source-maps", script),
+            cwd=str(root),
+            uid=0,
+            threads=1,
+            runtime="node",
+        )
+        return [file.path for file in built_files(node, str(root), repository.keeps)]
+
+    assert files("dist/app.js") == [str(root / "dist/app.js")]
+    assert files("run.js") == files("new.js") == files("node_modules/.bin/next") == []

@@ -140,7 +140,8 @@ class Repository:
         next one: whether it is not ignored, by its path from the top.
         """
         held = self.attempt("ls-tree", "HEAD", "--", path).stdout
-        return bool(held) or self.attempt("check-ignore", "--quiet", "--", path).returncode != 0
+        ignored = ("--others", "--ignored", "--exclude-standard", "--directory")
+        return bool(held) or not self.attempt("ls-files", *ignored, "--", path).stdout
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables that a git command is given."""
