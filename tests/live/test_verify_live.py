@@ -177,6 +177,17 @@ def test_a_service_that_never_listens_on_the_port_is_told_how_to(tmp_path: Path)
     assert listening(tmp_path) == []
 
 
+def test_a_command_that_builds_first_has_as_long_as_it_works(tmp_path: Path) -> None:
+    build = "import time\nwhile time.process_time() < 1.9: pass"
+    script = f"{sys.executable} -c '{build}'; exec {sys.executable} -m http.server $PORT"
+    words = ("/bin/sh", "-c", f"{script} --bind 127.0.0.1")
+    service = launch(ServiceCommand("head", words, tmp_path), free_port(), tmp_path / "log")
+    try:
+        assert await_ready(service, within=1.6) > 1.6
+    finally:
+        end(service)
+
+
 def test_a_stop_while_waiting_for_a_service_is_obeyed(tmp_path: Path) -> None:
     service = launch(
         ServiceCommand("head", ("sleep", "60"), tmp_path), free_port(), tmp_path / "log"
