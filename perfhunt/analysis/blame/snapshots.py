@@ -32,6 +32,8 @@ SEVERAL = "futex:several:"
 # The same for a channel: many may wait at one for what others take from it, or put into it, so that
 # it need not be a lock.
 CHANNEL = "futex:channel:"
+# The same for a time of one's own, set so that waits end at an even rate: nobody has it meanwhile.
+PACED = "futex:paced:"
 
 
 # The last number of a thread's name, which tells it from the others of its pool.

@@ -18,6 +18,7 @@ from perfhunt.analysis.blame.sites import (
     WaitSite,
     address_shared,
     joined_sites,
+    let_go_by_time,
     wait_site,
     waiters_at,
 )
@@ -81,6 +82,7 @@ class Contention:
     were made for a request. `for_result`: the waiters await a bare future, which may be for what is
     elsewhere as well. `told`: the runtime says who holds what, so nothing is inferred. `counted`:
     it says that several may hold it at once. `at_channel`: from channels several may take.
+    `paced`: time lets one after the other go, as a rate limiter does; nobody holds anything.
     """
 
     sites: LockSites
@@ -98,6 +100,7 @@ class Contention:
     told: bool = False
     counted: bool = False
     at_channel: bool = False
+    paced: bool = False
     kind: str = "threads"
 
     @property
@@ -206,7 +209,8 @@ def _contention(
         candidates = told  # Others that are in the same functions hold nothing.
     else:
         holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
-    if for_result and holders.coverage < THRESHOLDS.far:
+    paced = not (is_told or anywhere) and let_go_by_time(sites, instants)
+    if paced or (for_result and holders.coverage < THRESHOLDS.far):
         holders = _Holders()
     holding = [
         [s for s in _followers(at_once, holders.depth) if s.owner.key in holders.functions]
@@ -243,6 +247,7 @@ def _contention(
         told=is_told,
         counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
         at_channel=at_channel,
+        paced=paced,
         kind=kind_of(waiters),
     )
 

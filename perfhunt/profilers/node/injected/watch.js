@@ -245,14 +245,16 @@
     return last !== undefined && last.weight > 0 && last.root === wait.root && innermost(last) !== wait;
   }
 
+  // A look may come between any two steps of this, from the inspector's interrupt.
   function siteOf(wait) {
+    const { at } = wait;
     if (wait.site === null) {
-      const calls = callsOf(wait.at);
+      const calls = callsOf(at);
       let raw = "";
       for (const call of calls) raw += `${call.getPosition()} ${call.getFileName()}\n`;
-      wait.at = null;
       if (!stacks.has(raw)) stacks.set(raw, siteAt(framesOf(calls)));
       wait.site = given(wait, stacks.get(raw));
+      wait.at = null;
     }
     return wait.site;
   }
