@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import CallPath
-from perfhunt.analysis.blame.snapshots import FUTEX, PACED, Snapshot, Snapshots
+from perfhunt.analysis.blame.snapshots import CHANNEL, FUTEX, PACED, Snapshot, Snapshots
 from perfhunt.model.units import Share
 
 # The calls down to the one that waits, and what any process may wait for ("" if none).
@@ -52,15 +52,15 @@ def address_shared(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> 
 
 def let_go_by_time(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> bool:
     """Whether time alone ends the waits at `sites`: each was given its own end, or they are at
-    channels while mostly nobody is at work who could have what they wait for. Who has a lock is
-    there for as long as others wait for it.
+    channels (permits of a semaphore that counts are had by somebody) while mostly nobody is at work
+    who could have what they wait for. Who has a lock is there for as long as others wait for it.
     """
     waiters = paced = at_channel = alone = 0
     for present in instants:
         here = waiters_at(sites, present)
         waiters += len(here)
         paced += sum(s.sample.wait_on.startswith(PACED) for s in here)
-        at_channel += sum(s.at_channel for s in here)
+        at_channel += sum(s.sample.wait_on.startswith(CHANNEL) for s in here)
         alone += not any(not s.on_idle_path and s not in here for s in present)
     given_ends, nobody = paced > BY_TIME * waiters, alone > BY_TIME * len(instants)
     return given_ends or (at_channel > BY_TIME * waiters and nobody)

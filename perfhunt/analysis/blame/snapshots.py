@@ -78,11 +78,7 @@ class Snapshot:
     @property
     def kind(self) -> str:
         """What its runtime calls several of its kind: "threads", "goroutines"."""
-        return (
-            _TASKS.get(self.sample.thread_name, "virtual threads")
-            if self.sample.task
-            else "threads"
-        )
+        return called(self.sample)
 
     @property
     def awaits_a_result(self) -> bool:
@@ -161,6 +157,11 @@ def _busy(
             on_idle_path=path in idle.paths,
             outlives_requests=_start(path) in at_rest,
         )
+
+
+def called(sample: ThreadSample) -> str:
+    """What its runtime calls several of its kind: "threads", "goroutines"."""
+    return _TASKS.get(sample.thread_name, "virtual threads") if sample.task else "threads"
 
 
 def kind_of(snapshots: Iterable[Snapshot]) -> str:
