@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TypeAlias
 
 import numpy as np
@@ -362,10 +363,7 @@ def _followers(candidates: Sequence[_Candidate], depth: int) -> list[Snapshot]:
 
 def _common(one: CallPath, other: CallPath) -> int:
     """How many frames from the root two ways through the code share."""
-    return next(
-        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )
+    return sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
 
 
 def _cover(candidates: _Candidates, depth: int) -> _Holders:

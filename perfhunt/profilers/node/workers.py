@@ -5,13 +5,13 @@ https://github.com/nodejs/node/blob/main/src/inspector/node_protocol.pdl, domain
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from typing import Any
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import json_value
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.node.inspector import Inspector, InspectorError
 
@@ -77,7 +77,7 @@ class WorkerThreads:
         self._tell(session, 3, "Profiler.start")
 
     def _tell(self, session: str, number: int, method: str, **params: Any) -> None:
-        message = json.dumps({"id": number, "method": method, "params": params})
+        message = json_text({"id": number, "method": method, "params": params})
         with suppress(InspectorError):  # The thread has ended meanwhile.
             self._inspector.call(
                 "NodeWorker.sendMessageToWorker", message=message, sessionId=session
