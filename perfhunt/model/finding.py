@@ -241,6 +241,7 @@ class LatencyPart(StrEnum):
     LOCK = "lock"
     POOL = "pool"  # one of several things that others had taken
     HANDOFF = "handoff"  # for what another kind of thread does on the waiter's behalf
+    PACED = "paced"  # for one's turn, which a rate limiter gives
     AWAIT = "await"  # in a coroutine, while its event loop went on
     SOCKET = "socket"
     CLIENT = "client"  # for the client to send its request, or to take its answer

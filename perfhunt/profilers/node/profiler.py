@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from functools import reduce
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import json_value
-from perfhunt.model.profile import Profile, ProfileMode, regrouped
+from perfhunt.model.profile import Profile, ProfileMode, Stack, regrouped
 from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile, without_code
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.escaping import json_text
@@ -26,9 +26,11 @@ from perfhunt.model.units import Seconds, Share, format_duration, format_share
 from perfhunt.profilers.node.awaits import with_names
 from perfhunt.profilers.node.door import closed_by, open_door, script
 from perfhunt.profilers.node.inspector import InspectorError
+from perfhunt.profilers.node.workers import WorkerThreads
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 
+_TEND: Seconds = 0.5  # between looks for worker threads that were begun meanwhile
 _ANSWER: Seconds = 60.0  # a long profile is a large message
 
 
@@ -67,6 +69,7 @@ class _Session:
             self._inspector.call("Profiler.enable")
             self._inspector.call("Profiler.setSamplingInterval", interval=round(1e6 / rate_hz))
             self._inspector.call("Profiler.start")
+            self._workers = WorkerThreads(self._inspector, rate_hz)
         except InspectorError as error:
             self._door.leave()
             raise self._failed(error) from error
@@ -83,7 +86,7 @@ class _Session:
                 told = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
                 stacks, idle = parse_cpuprofile(told)
                 self._raw.write_text(json_text(without_code(told)))
-                notes = self._of_loop()
+                notes = (*self._of_loop(), *self._add_workers(stacks))
         except (InspectorError, Unreadable, KeyError) as error:
             raise self._failed(error) from error
         finally:
@@ -102,6 +105,24 @@ class _Session:
             raw=self._raw.name,
         )
 
+    def tend(self) -> None:
+        """Have worker threads sampled that were begun since."""
+        with suppress(InspectorError):  # It is told when the profile is taken.
+            self._workers.tend()
+
+    def _add_workers(self, stacks: dict[Stack, float]) -> Iterator[str]:
+        """Add what ran in worker threads; notes about them."""
+        profiles = self._workers.taken(_ANSWER)
+        for n, told in enumerate(profiles, 1):
+            for stack, samples in parse_cpuprofile(told)[0].items():
+                stacks[stack] = stacks.get(stack, 0.0) + samples
+            own = self._raw.with_suffix(f".worker{n}{self._raw.suffix}")
+            own.write_text(json_text(without_code(told)))
+        if profiles:
+            yield f"worker threads of pid {self._pid} that were sampled: {len(profiles)}"
+        if self._workers.unseen:
+            yield f"worker threads of pid {self._pid} that were not: {self._workers.unseen}"
+
     def _of_loop(self) -> tuple[str, ...]:
         with suppress(InspectorError, Unreadable, msgspec.ValidationError):
             told = self._inspector.evaluate("globalThis.__perfhunt.loop()")
@@ -115,7 +136,10 @@ def _together(sessions: Sequence[_Session], ask_stop: threading.Event, seconds: 
     """The profiles of all, after their time or when asked to stop. Raises AttachFailed when one of
     them gave none.
     """
-    ask_stop.wait(seconds)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not ask_stop.wait(min(left, _TEND)):
+        for session in sessions:
+            session.tend()
     profiles, failures = list[Profile](), list[AttachFailed]()
     for session in sessions:
         try:
@@ -140,7 +164,7 @@ class NodeProfiler(Profiler):
     cost = "3 % of throughput with 16 and with 60 that wait; more where requests make 100 promises"
     blind = (
         "who is next in queues of callbacks that are not for a connection, promises awaited before"
-        " it was attached, and the code of worker threads"
+        " it was attached, and what worker threads wait for"
     )
     opens = (
         "opens Node's inspector on a port of 127.0.0.1 while it looks, and whoever can reach that"
