@@ -231,7 +231,7 @@ class LatencyPart(StrEnum):
     """What a part of a request's latency was spent on."""
 
     CPU = "cpu"
-    RUN_QUEUE = "run_queue"  # for a CPU that the service's own threads had
+    RUN_QUEUE = "run_queue"  # for a CPU that its own threads had, or that its quota kept from it
     NEIGHBOURS = "neighbours"  # for a CPU that other programs had
     GIL = "gil"
     LOCK = "lock"

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from perfhunt.analysis.diagnosis.rules.cpu import STOPPED
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Share, format_bytes, format_share
 
 # Of what it may use: the kernel takes pages back before the rest is gone, and kills after it.
 MEMORY_NEAR: Share = 0.9
-# Of the quota periods, in a trial: requests wait up to a tenth of a second for the next one, and
-# these are more than a p99 leaves out.
-STOPPED: Share = 0.05
 
 
 def about_limits(trials: Sequence[Trial], bottleneck: Bottleneck | None) -> Iterator[Caution]:
