@@ -221,8 +221,10 @@ def test_a_blocked_loop_without_the_call_is_left_with_its_cpu() -> None:
     knee = replace(KNEE, rate=108.0, low=104.0, high=112.0)
     what_if = what_if_of(predicted(blocked_loop(), climb(knee, 128.0))["load_profile"])
     assert what_if.binding == "the event loop's thread"
-    assert what_if.saturated == pytest.approx(700.0, rel=0.08)
-    assert 560.0 < what_if.rate < 740.0
+    # The loop's CPU would let 700/s through; it was mostly idle when that was read.
+    assert what_if.at_least and what_if.saturated is not None
+    assert 560.0 < what_if.saturated <= 700.0
+    assert 0.7 * 560.0 < what_if.rate < what_if.saturated
 
 
 def test_cpu_per_request_is_that_of_one_more_request() -> None:
