@@ -199,8 +199,8 @@ def cpu_shares_of(
 
 
 def _share_error(key: FunctionKey, share: Share, reading: EvidenceReading) -> Share:
-    """The standard error of a function's part: of the samples, of what they missed (all of which
-    may have been other functions), and of how much computed where no profile sees it.
+    """The standard error of a function's part: of the samples, and of how much computed where no
+    profile sees it; with what samples missed, for all of that may have been other functions.
     """
     use, profile = reading.knee.use, reading.knee.span.profile
     if not use.samples:
@@ -209,7 +209,7 @@ def _share_error(key: FunctionKey, share: Share, reading: EvidenceReading) -> Sh
     if profile is not None and not profile.mostly_lost:
         lost = profile.errors + profile.dropped
         missed = share * lost / (lost + profile.total) / STUDENT_T if lost else 0.0
-    return hypot(_sampled(share, use.samples), missed, _unseen(key, use))
+    return missed + hypot(_sampled(share, use.samples), _unseen(key, use))
 
 
 def _unseen(key: FunctionKey, use: CpuUse) -> Share:
