@@ -324,3 +324,32 @@ def test_python_code_beside_native_code_is_left_with_one_gil() -> None:
     what_if = what_if_of(predicted(evidence, climb())["hash"])
     assert what_if.cap == "then the GIL of its only busy process would be the limit"
     assert what_if.saturated == pytest.approx(1 / 3e-3, rel=0.01)
+
+
+def test_two_processes_beside_native_code_are_left_with_a_gil_each() -> None:
+    # The same in two processes, on more cores than they could hold the GIL on.
+    held = replace(profile(hash=250, render=750), mode=ProfileMode.GIL, ticks=2500, seconds=10.0)
+    moment = ["serve>view>hash on_cpu"] * 3 + ["serve>view>render on_cpu*"]
+    threads = tuple(ThreadTime(pid, pid, "worker", {"on_cpu": 1.4}) for pid in (1, 2))
+    span = Span(
+        200.0,
+        profile=held,
+        instants=series(*[moment] * 64),
+        states=States("knee", 10.0, threads, 500),
+        resources=used(2.8, limit=4.0),
+    )
+    climbed = climb(replace(KNEE, rate=200.0, low=190.0, high=210.0), 280.0)
+    what_if = what_if_of(predicted(Evidence(span, cpu_limit=4.0), climbed)["hash"])
+    assert what_if.cap == "then the GIL of each of 2 processes would be the limit"
+
+
+def test_a_bound_that_says_no_more_than_the_knee_is_no_number_but_a_bracket() -> None:
+    # Twenty samples: what is left without `score` may be anything.
+    few = replace(ONE_GIL, knee=replace(ONE_GIL.knee, profile=profile(score=6, render=14)))
+    note = "at least: the service kept up with all that was offered"
+    found = predicted(few, climb(capacity=110.0, note=note))["score"]
+    assert found.what_if is None
+    assert found.withheld.startswith(
+        "one core (the GIL of its only busy process) would be the limit"
+    )
+    assert found.withheld.endswith("that is known too little for a number")
