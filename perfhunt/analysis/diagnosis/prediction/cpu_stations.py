@@ -71,7 +71,7 @@ def cpu_stations(
         uses = _uses_of(sharing, reading)
         theirs = sum(load.cpu for load in sharing) / reading.knee.span.completed
         whole = _computing(name, cores, cost, shares, generator + theirs)
-        stations.append(replace(whole, wait_uses=uses, others=_others(trials, cores)))
+        stations.append(replace(whole, wait_uses=uses, others=cores_of_others(trials, cores)))
     processes = processes_on_one_core(reading)
     if _traits(reading).gil and processes and processes < (cores or float("inf")):
         name = (
@@ -251,7 +251,7 @@ def generator_cost(trials: Sequence[Trial], cores: Cores) -> Seconds:
     return each if isfinite(each) else 0.0
 
 
-def _others(trials: Sequence[Trial], cores: Cores) -> Cores:
+def cores_of_others(trials: Sequence[Trial], cores: Cores) -> Cores:
     """What other work took of these very cores in the trials that it did not spoil; 0 where they
     are not all of the host's, or nobody looked.
     """

@@ -11,6 +11,7 @@ from math import floor
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
     ONLY,
+    cores_of_others,
     generator_cost,
     processes_on_one_core,
 )
@@ -76,7 +77,7 @@ def with_more_cores(
         if serial and serial <= cores:
             each = f"each of {serial} processes" if serial > 1 else ONLY
             name, units = f"one core for {each}", float(serial)
-        left, cap = with_units(basis, name, units, beside)
+        left, cap = with_units(basis, name, units, beside, cores_of_others(trials, cores))
         low, high = (format_rate(rate) for rate in (left.low, left.high))
         sentence = f"{more} it would hold about {format_rate(left.value)} ({low} to {high}); {cap}."
     return replace(bottleneck, evidence=(*bottleneck.evidence, sentence))

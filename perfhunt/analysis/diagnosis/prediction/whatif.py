@@ -39,7 +39,7 @@ from perfhunt.model.finding import Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import PerSecond, Seconds, Share, format_rate, format_share
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_rate, format_share
 
 REMOVED: Share = 1.0  # how much of a suspect is supposed gone
 _CONFIDENT = 3  # findings worth a prediction: nobody starts further down the list
@@ -218,27 +218,28 @@ def _least(
     )
 
 
-def with_units(basis: Basis, name: str, units: float, beside: Seconds) -> tuple[Interval, str]:
+def with_units(
+    basis: Basis, name: str, units: float, beside: Seconds, others: Cores
+) -> tuple[Interval, str]:
     """The knee with so many units of what binds now, of which a request takes `beside` seconds for
-    something else; and what would be the limit then, as the rest of a sentence.
+    something else and other work had `others`; and what would be the limit then, as the rest of a
+    sentence.
     """
     model, knee = basis.model, basis.knee
     now = model.binding
-    more = replace(now, name=name, units=units, waits=Estimated(now.waits.value + beside))
+    waits = Estimated(now.waits.value + beside)
+    more = replace(now, name=name, units=units, waits=waits, others=others)
     as_seen = model.capacity / now.bound.value
-    others = [s for s in model.stations if s is not now]
-    bounds = [more.bound.scaled(as_seen), *(s.without(()) for s in others)]
+    beyond = [s for s in model.stations if s is not now]
+    bounds = [more.bound.scaled(as_seen), *(s.without(()) for s in beyond)]
     first = min(range(len(bounds)), key=lambda n: bounds[n].value)
-    rate, low, high = (
-        _knee(basis, after, NO_RELIEF, at)
-        for after, at in zip(
-            (min(ends) for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)),
-            (knee.rate, knee.low, knee.high),
-            strict=True,
-        )
+    after, least, most = (
+        min(ends) for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)
     )
-    cap = f"then {(more, *others)[first].name} would be the limit"
-    return Interval(rate, min(low, rate), max(high, rate), len(bounds)), cap
+    rate, high = _knee(basis, after, NO_RELIEF), _knee(basis, most, NO_RELIEF, knee.high)
+    low = min(rate, knee.low * least / model.capacity)
+    cap = f"then {(more, *beyond)[first].name} would be the limit"
+    return Interval(rate, low, max(high, rate), len(bounds)), cap
 
 
 def _by_latency(basis: Basis, relief: Relief) -> WhatIf | str:
