@@ -25,9 +25,6 @@ class QuotaThresholds:
 
 
 QUOTA = QuotaThresholds()
-# Of the quota periods, in a trial: requests wait up to a tenth of a second for the next one, and
-# these are more than a p99 leaves out.
-STOPPED: Share = 0.05
 
 
 def quota(features: Features) -> ClassScore:
