@@ -61,11 +61,6 @@ class LatencyKind(StrEnum):
     ACK = "ack"  # the answer's last piece waits for the client to acknowledge its first
 
 
-# Of the quota periods, in a trial: requests wait up to a tenth of a second for the next one, and
-# these are more than a p99 leaves out.
-STOPPED: Share = 0.05
-
-
 @dataclass(frozen=True, slots=True)
 class EventLoopLoad:
     """The busiest event-loop thread: how much of its time it computed, waited for a CPU, and slept

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from perfhunt.analysis.diagnosis.features import STOPPED
+from perfhunt.analysis.diagnosis.limiting import STOPPED
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Share, format_bytes, format_share

@@ -21,7 +21,7 @@ from perfhunt.analysis.blame.reading import SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import mean_error, share_error
-from perfhunt.analysis.diagnosis.features import STOPPED
+from perfhunt.analysis.diagnosis.limiting import STOPPED
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving
 from perfhunt.analysis.trial.there import There
 from perfhunt.model.finding import LatencyPart
