@@ -353,3 +353,13 @@ def test_a_bound_that_says_no_more_than_the_knee_is_no_number_but_a_bracket() ->
         "one core (the GIL of its only busy process) would be the limit"
     )
     assert found.withheld.endswith("that is known too little for a number")
+
+
+def test_where_more_than_a_queue_is_slow_no_bound_is_told() -> None:
+    # The knee is at a third of what one core would give, and no trial tells how latency grows.
+    early = replace(KNEE, rate=40.0, low=38.0, high=42.0)
+    seen = replace(ONE_GIL.knee, completed=40.0, resources=used(0.32, limit=8.0))
+    found = predicted(replace(ONE_GIL, knee=seen), climb(early))["score"]
+    assert found.what_if is None
+    assert found.withheld.startswith("the SLO breaks at 32 % of what one core")
+    assert "more than its queue is slow there; without it" in found.withheld
