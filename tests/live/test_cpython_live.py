@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -188,7 +189,10 @@ def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
     from perfhunt.errors import AttachFailed
 
     with subprocess.Popen(["sleep", "30"]) as other:
+        maps = Path(f"/proc/{other.pid}/maps")
         try:
+            # Its program is mapped some time after it was started.
+            assert until(lambda: "/sleep" in maps.read_text(), within=30.0)
             with pytest.raises(AttachFailed, match="is no Python interpreter"):
                 CpythonLooker(other.pid)
         finally:
