@@ -224,16 +224,15 @@ def own_part(span: Span, cores: Cores | None) -> Share:
 
 
 def _busy(span: Span, cores: Cores | None) -> Cores | None:
-    """How many of the CPUs that the target may run on were busy; None where nobody knows. Under a
-    quota it may run on any of the host's, if for less of the time.
+    """How many of the cores that the target may run on were busy, of `cores` where nobody looked at
+    each; None where nobody knows.
     """
-    resources, trial = span.resources, span.trial
+    trial, resources = span.trial, span.resources
+    if trial is not None and trial.interference and trial.interference.target_busy is not None:
+        return trial.interference.target_busy
     if resources is None or not resources.host_cpu_share or not cores:
         return None
-    host = trial.interference.cores if trial is not None and trial.interference else None
-    return resources.host_cpu_share * (
-        host if host and "quota" in resources.cpu_limit_source else cores
-    )
+    return resources.host_cpu_share * cores
 
 
 def peer_part(span: Span, cores: Cores | None) -> Share:

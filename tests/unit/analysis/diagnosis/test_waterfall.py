@@ -96,10 +96,9 @@ def test_time_for_a_cpu_that_a_quota_kept_is_no_other_threads(throttled: float, 
         used(1.0),
         host_cpu_share=1.0,
         cpu_limit=1.0,
-        cpu_limit_source="cgroup v2 CPU quota",
         throttled=throttled,
     )
-    trial = replace(HELD, interference=Interference(10.0, cores=4.0), completed=50.0)
+    trial = replace(HELD, interference=Interference(10.0, target_busy=4.0), completed=50.0)
     knee = Span(
         50.0,
         service=0.100,
