@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ _NORMAL = float(stats.norm.ppf(0.5 + _CONFIDENCE / 2))
 # noise from slope no better than the mean at the knee does.
 _FEWEST_RATES = 3
 _SPREAD = 1.5
+# Of the rate at the knee: what a request costs falls with load, and hardly from here on.
+_NEAR: Share = 0.8
 # How much more a request may cost on a core that is idle before it than on a full one (standard
 # deviation, as a share): what trials that tell little of it are held against.
 _COLD: Share = 0.3
@@ -84,12 +87,13 @@ def cpu_uses(trials: Sequence[Trial]) -> tuple[CpuAtRate, ...]:
 
 def cpu_cost(reading: EvidenceReading, trials: Sequence[Trial], serial: Cores) -> CpuCost | None:
     """The cost of a request in CPU, of a service that runs on `serial` cores at most; None when the
-    CPU it uses is not known.
+    CPU it uses is not known. Profilers take some at the knee, so the loads without them say more.
     """
-    mean = reading.knee.cpu_per_request
-    if not mean:
+    watched, uses = reading.knee.cpu_per_request, cpu_uses(trials)
+    if not watched:
         return None
-    return cost_of(cpu_uses(trials), mean, serial)
+    near = [u.cpu / u.rate for u in uses if u.rate >= _NEAR * reading.knee.span.completed]
+    return cost_of(uses, fmean(near) if near else watched, serial)
 
 
 def cost_of(uses: Sequence[CpuAtRate], mean: Seconds, serial: Cores) -> CpuCost:

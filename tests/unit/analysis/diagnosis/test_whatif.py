@@ -11,6 +11,7 @@ import pytest
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuAtRate, cost_of
+from perfhunt.analysis.diagnosis.prediction.cpu_stations import request_cost
 from perfhunt.analysis.diagnosis.prediction.whatif import stations, with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
@@ -235,6 +236,14 @@ def test_cpu_per_request_is_that_of_one_more_request() -> None:
     assert cost.fixed == pytest.approx(0.007)
     few = cost_of(uses[:2], mean=1.05e-3, serial=1.0)
     assert (few.now.value, few.fixed) == (1.05e-3, 0.0)
+
+
+def test_cpu_that_profilers_took_at_the_knee_is_no_cost_of_a_request() -> None:
+    reading = read_evidence(ONE_GIL)
+    quiet = request_cost(reading, [tried(20.0, 0.2), tried(100.0, 0.6)])
+    assert quiet is not None and quiet.now.value == pytest.approx(6e-3)
+    alone = request_cost(reading, [tried(20.0, 0.2)])
+    assert alone is not None and alone.now.value == pytest.approx(8e-3)
 
 
 @pytest.mark.parametrize("seed", range(5))
