@@ -115,6 +115,26 @@ def test_time_for_a_cpu_that_a_quota_kept_is_no_other_threads(throttled: float, 
     assert part.name == (stopped if throttled else had)
 
 
+def test_what_is_queued_while_a_quota_stops_the_service_waits_for_no_code() -> None:
+    # One thread, which has work all the time and a core for half of it.
+    base = calm("serve>view>price on_cpu", service=0.020)
+    moments = [["serve>view>price on_cpu"], ["serve>view>price run_queue"]] * 20
+    resources = replace(used(0.5, limit=0.5), throttled=0.9)
+    trial = replace(HELD, interference=Interference(10.0, cores=2.0), completed=50.0)
+    knee = Span(
+        50.0,
+        service=0.100,
+        profile=profile(price=900),
+        instants=series(*moments),
+        resources=resources,
+        trial=trial,
+    )
+    answer = told(Evidence(knee, base, idle=IDLE, cpu_limit=0.5))
+    queued = {p.meanwhile: p.knee for p in answer.parts if p.kind is LatencyPart.QUEUED}
+    assert queued[LatencyPart.RUN_QUEUE] == pytest.approx(queued[LatencyPart.CPU])
+    assert {p.name for p in answer.parts} >= {"queued, while the service waited for a CPU"}
+
+
 def test_the_gil_is_one_part_whoever_waits_for_it() -> None:
     base = calm("serve>view>total on_cpu*", service=0.020)
     moment = ["serve>view>total on_cpu*", "serve>view>render gil", "serve>view>total gil"]
