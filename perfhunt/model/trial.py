@@ -209,6 +209,7 @@ class Interference:
     cores: Cores | None = None  # of the host
     target_ran: Cores | None = None
     target_waited: Cores | None = None
+    target_busy: Cores | None = None  # of the cores that it may run on, whoever kept them so
     generator_ran: Cores | None = None
     generator_waited: Cores | None = None
     others: Cores | None = None

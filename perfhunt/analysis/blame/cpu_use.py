@@ -55,7 +55,8 @@ NATIVE = NativeThresholds()
 class CpuUse:
     """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the
     samples behind them. `awaits` is the weight seen in an event loop's own input and output;
-    `collects` what of `own` went into collecting garbage, by who took the memory.
+    `collects` what of `own` went into collecting garbage, by who took the memory; `native` what of
+    it no profile saw, but `looks` at threads that ran or could.
     """
 
     own: Mapping[FunctionKey, float] = field(default_factory=dict)
@@ -65,6 +66,8 @@ class CpuUse:
     callers: Mapping[FunctionKey, Counter[str]] = field(default_factory=dict)
     awaits: Mapping[FunctionKey, float] = field(default_factory=dict)
     collects: Mapping[FunctionKey, float] = field(default_factory=dict)
+    native: Mapping[FunctionKey, float] = field(default_factory=dict)
+    looks: int = 0
     samples: float = 0.0
 
     def shares(self) -> dict[FunctionKey, Share]:
@@ -224,7 +227,9 @@ def _with_native(use: CpuUse, profile: Profile, snapshots: Snapshots) -> CpuUse:
     if native <= 0 or native < NATIVE.least * (native + held):
         return use
     each = use.samples * (native / held) / whole
-    return _with_added(use, [(s, each * parts[s.location]) for s in free])
+    added = _with_added(use, [(s, each * parts[s.location]) for s in free])
+    beside = {key: each * weight for key, weight in by_owner.items()}
+    return replace(added, native=beside, looks=len(free) + holders)
 
 
 def _with_added(use: CpuUse, added: Iterable[tuple[Snapshot, float]]) -> CpuUse:
