@@ -23,7 +23,7 @@ from tests.live.running import until
 pytestmark = pytest.mark.live
 ON_CPU, RUN_QUEUE = ThreadState.ON_CPU, ThreadState.RUN_QUEUE
 WITH_GIL = ("3.11", "3.12", "3.13", "3.14", "3.15")
-VERSIONS = (*WITH_GIL, "3.13t")
+VERSIONS = (*WITH_GIL, "3.13t", "3.14t", "3.15t")
 OWN = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # What takes seconds is tried on this Python; on the others where everything is.
 OTHERS_LONG = [

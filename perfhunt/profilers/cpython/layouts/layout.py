@@ -74,13 +74,17 @@ class FrameLayout:
 
 @dataclass(frozen=True, slots=True)
 class CodeLayout:
-    """PyCodeObject: the qualified name, the file, and what tells the line of an instruction."""
+    """PyCodeObject: the qualified name, the file, and what tells the line of an instruction.
+    `copies` leads to the array of copies of its instructions, one for each thread that ran it (3.14
+    and later, without a GIL): their number, then where each begins; None where there are none.
+    """
 
     name: Offset
     file: Offset
     first_line: Offset
     table: Offset
     instructions: Offset
+    copies: Offset | None
     bytes_length: Offset  # of the bytes object that the table is
     bytes_data: Offset
 

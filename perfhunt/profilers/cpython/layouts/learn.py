@@ -24,7 +24,7 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
     frames, values = FrameSearch(facts, memory), ValueSearch(facts, memory)
     runtime, types = facts["runtime"], facts["types"]
     image, base = image_of(memory.pid, runtime)
-    _, instructions = frames.instruction()
+    _, instructions, copies = frames.instruction()
     thread, interpreters = frames.thread(), InterpreterSearch(facts, memory)
     return Layout(
         version=tuple(facts["version"]),
@@ -38,7 +38,7 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
         collecting=interpreters.collecting(),
         thread=thread,
         frame=frames.frame(),
-        code=values.code(instructions),
+        code=values.code(instructions, copies),
         dict=values.dict(),
         task=TaskSearch(facts, memory).task(frames.frame_in_coroutine, frames.main_state),
     )
