@@ -26,8 +26,9 @@ _EPOLL = "anon_inode:[eventpoll]"
 # What is handed back with an event of a descriptor: of tokio the address of what waits for it.
 _TOKENS = re.compile(rb"^tfd:\s+(\d+) events:\s+\w+ data:\s+(\w+)", re.MULTILINE)
 _MOST_READ: Bytes = 16 << 20  # of an epoll: a line of 80 bytes for each connection
-_EVERY: Seconds = 0.25  # between two readings of them: connections are seldom shorter
+_EVERY: Seconds = 0.02  # between two readings of them: no more than one for a look
 _SPARED = 50  # times what a reading takes, between two: 2 % of the time
+_LEAST = 0x10000  # of a word that is an address: the event loop's own descriptors have numbers
 _EPOLLS_EVERY: Seconds = 5.0  # a runtime opens its own when it begins
 
 
@@ -142,6 +143,7 @@ class SocketTokens:
                 self._next_epolls = now + _EPOLLS_EVERY
             for epoll in self._epolls:
                 text = read(f"/proc/{self._pid}/fdinfo/{epoll}", _MOST_READ)
-                self._descriptors |= {int(m[2], 16): int(m[1]) for m in _TOKENS.finditer(text)}
+                waited = ((int(m[2], 16), int(m[1])) for m in _TOKENS.finditer(text))
+                self._descriptors |= {word: fd for word, fd in waited if word >= _LEAST}
         except OSError:
             return  # it has ended, or closed one

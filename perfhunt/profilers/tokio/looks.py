@@ -97,6 +97,8 @@ class TokioLooker(NativeLooker):
         """
         picture = TaskPicture(self._pid, super().look())
         with self._lock:
+            if self._calls is not None:
+                self._take(self._calls)
             held = [
                 each
                 for semaphore in self._queue.semaphores.items()
