@@ -14,9 +14,10 @@ import os
 import platform
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes, Seconds
@@ -49,7 +50,14 @@ _FIRST, _SECOND, _THIRD, _CODE, _STACK_AT = 5, 4, 3, 8, 7
 _KEPT = sorted((*DWARF_OF, _FIRST, _SECOND, _THIRD, _CODE, _STACK_AT))
 _MASK = sum(1 << number for number in _KEPT)
 _FIXED = struct.Struct(f"<IIQQ{len(_KEPT)}Q")  # pid, tid, time, form of the registers, those
+_BEGAN = attrgetter("at")
+_SIZE = struct.Struct("<Q")  # of a copy, before it and behind it
 _NANOSECONDS = 1e-9
+# Where in what was kept each of them stands.
+_ARGUMENTS = itemgetter(*(_KEPT.index(number) for number in (_FIRST, _SECOND, _THIRD)))
+_CODE_IS, _STACK_IS = _KEPT.index(_CODE), _KEPT.index(_STACK_AT)
+_OTHERS = [(_KEPT.index(number), dwarf) for number, dwarf in DWARF_OF.items()]
+_NO_REGISTERS = Registers(0, 0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,7 @@ class WatchedFunction:
     stack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SeenCall:
+class SeenCall(NamedTuple):
     """A call as it began: when (time.monotonic), by which thread, its first three arguments, and of
     functions that ask for it the registers and the top of the stack.
     """
@@ -109,7 +116,7 @@ class WatchedCalls:
         until = time.monotonic() - _WRITTEN
         for ring in self._rings:
             self._late += self._read(ring)
-        self._late.sort(key=lambda call: call.at)
+        self._late.sort(key=_BEGAN)
         early = [call for call in self._late if call.at <= until]
         del self._late[: len(early)]
         return early
@@ -142,7 +149,7 @@ class WatchedCalls:
         kind = _THREAD | _TIME | REGISTERS | (STACK if function.stack else 0)
         copied = _COPIED if function.stack else 0
         attributes = ATTRIBUTES.pack(
-            *(self._kind, ATTRIBUTES.size, 0, 1, kind, 0, _DISABLED | _BY_CLOCK, 1, 0),
+            *(self._kind, ATTRIBUTES.size, 0, 1, kind, 0, _DISABLED | _BY_CLOCK, 0, 0),
             *(ctypes.addressof(self._path), function.offset, 0, _MASK, copied),
             *(time.CLOCK_MONOTONIC, 0, 0, 0, 0),
         )
@@ -150,38 +157,36 @@ class WatchedCalls:
         return int(self._libc.syscall(call, attributes, -1, cpu, -1, CLOSE_ON_EXEC))
 
     def _read(self, ring: mmap.mmap) -> Iterator[SeenCall]:
-        (written,) = struct.unpack_from("<Q", ring, _HEAD)
-        (at,) = struct.unpack_from("<Q", ring, _TAIL)
-        while at < written:
-            kind, _, size = _RECORD.unpack(_part(ring, at, _RECORD.size))
+        (end,) = struct.unpack_from("<Q", ring, _HEAD)
+        (begin,) = struct.unpack_from("<Q", ring, _TAIL)
+        written, at = _part(ring, begin, end - begin), 0
+        struct.pack_into("<Q", ring, _TAIL, end)
+        while at < len(written):
+            kind, _, size = _RECORD.unpack_from(written, at)
             if kind == _SAMPLE:
                 self.came += 1
-                raw = _part(ring, at + _RECORD.size, size - _RECORD.size)
-                with suppress(KeyError, struct.error):
-                    if int.from_bytes(raw[:4], "little") == self._pid:
-                        yield self._call(raw)
+                if (call := self._call(written, at + _RECORD.size, at + size)) is not None:
+                    yield call
             elif kind == _LOST:
-                lost = int.from_bytes(_part(ring, at + 16, 8), "little")
+                (lost,) = _SIZE.unpack_from(written, at + 16)
                 self.came, self.lost = self.came + lost, self.lost + lost
             at += max(size, _RECORD.size)
-        struct.pack_into("<Q", ring, _TAIL, written)
 
-    def _call(self, raw: bytes) -> SeenCall:
-        """Raises KeyError for a call of something else, struct.error for a record cut short."""
-        _, tid, nanoseconds, _, *values = _FIXED.unpack_from(raw)
-        value: Mapping[int, int] = dict(zip(_KEPT, values, strict=True))
-        begin = _FIXED.size
-        size = int.from_bytes(raw[begin : begin + 8], "little")
-        copied = int.from_bytes(raw[begin + 8 + size : begin + 16 + size], "little") if size else 0
-        others = {dwarf: value[number] for number, dwarf in DWARF_OF.items()}
-        return SeenCall(
-            function=self._names[value[_CODE]],
-            at=nanoseconds * _NANOSECONDS,
-            tid=tid,
-            arguments=(value[_FIRST], value[_SECOND], value[_THIRD]),
-            registers=Registers(value[_CODE], value[_STACK_AT], others),
-            raw=raw[begin + 8 : begin + 8 + min(size, copied)],
-        )
+    def _call(self, written: bytes, at: int, end: int) -> SeenCall | None:
+        """The call of a record; None for one of another process."""
+        pid, tid, nanoseconds, _, *values = _FIXED.unpack_from(written, at)
+        name = self._names.get(values[_CODE_IS])
+        if pid != self._pid or name is None:
+            return None
+        registers, copy, at = _NO_REGISTERS, b"", at + _FIXED.size
+        (size,) = _SIZE.unpack_from(written, at) if at < end else (0,)
+        if size:
+            at += _SIZE.size
+            (copied,) = _SIZE.unpack_from(written, at + size)
+            copy = written[at : at + min(size, copied)]
+            others = {dwarf: values[n] for n, dwarf in _OTHERS}
+            registers = Registers(values[_CODE_IS], values[_STACK_IS], others)
+        return SeenCall(name, nanoseconds * _NANOSECONDS, tid, _ARGUMENTS(values), registers, copy)
 
 
 def _kind() -> int:

@@ -28,6 +28,7 @@ _TOKENS = re.compile(rb"^tfd:\s+(\d+) events:\s+\w+ data:\s+(\w+)", re.MULTILINE
 _MOST_READ: Bytes = 16 << 20  # of an epoll: a line of 80 bytes for each connection
 _EVERY: Seconds = 0.02  # between two readings of them: no more than one for a look
 _SPARED = 50  # times what a reading takes, between two: 2 % of the time
+_ALIGNED = 128  # bytes: what waits for a descriptor begins at so many (…/io/scheduled_io.rs)
 _LEAST = 0x10000  # of a word that is an address: the event loop's own descriptors have numbers
 _EPOLLS_EVERY: Seconds = 5.0  # a runtime opens its own when it begins
 
@@ -128,7 +129,13 @@ class SocketTokens:
             self._read(now)
             after = time.monotonic()
             self._next = after + max(_EVERY, _SPARED * (after - now))
-        descriptor = next((self._descriptors[w] for w in words if w in self._descriptors), None)
+        known = self._descriptors
+        descriptor = next((known[w] for w in words if w in known), None)
+        if descriptor is None:  # a part of it, or what counts those who use it, which is before it
+            parts = (w // _ALIGNED * _ALIGNED for w in words)
+            descriptor = next(
+                (known[w] for p in parts for w in (p, p + _ALIGNED) if w in known), None
+            )
         if descriptor is None:
             return None
         inode = socket_inode(link(self._pid, f"fd/{descriptor}"))

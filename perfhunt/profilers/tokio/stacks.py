@@ -15,7 +15,9 @@ from perfhunt.profilers.native.unwind import StackCopy, Unwinder
 _TELLING: Bytes = 2048  # of a stack: addresses of code in it tell one way to a wait from another
 _MOST_STACKS = 20_000  # that are kept, so that each is walked once
 # What polls a task, on a worker's stack; else what the worker itself is in.
-_POLLS = re.compile(r"\btokio::runtime::task::(?:raw::poll|harness::(?!.*read_output)|core::Core\b)")
+_POLLS = re.compile(
+    r"\btokio::runtime::task::(?:raw::poll|harness::(?!.*read_output)|core::Core\b)"
+)
 _WORKS = re.compile(r"\btokio::runtime::(?!io::|time::|task::(?:join|waker|core::Trailer))")
 _WAKER = re.compile(r"\btokio::runtime::task::waker::")  # a task's last call, which is no place
 # Of a stack's top, in which is what a function that asks for something has in hand.
