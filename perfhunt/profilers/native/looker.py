@@ -87,8 +87,8 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
-        if self._loop and not self._tells:
-            missing.append(self._unseen_tasks())
+        if self._loop and not self._tells and (tasks := self._unseen_tasks()):
+            missing.append(tasks)
         if unread := self._image.files.unread:
             missing.append(f"the names of functions ({unread})")
         if refused := self._image.files.refused:
@@ -96,7 +96,7 @@ class NativeLooker:
         return "; ".join(missing)
 
     def _unseen_tasks(self) -> str:
-        """What is not seen of tasks, as a clause."""
+        """What is not seen of tasks, as a clause; "" for nothing."""
         console = _CONSOLE if self._loop == "tokio" else ""
         return f"what tasks of {self._loop} wait for, which are on no thread's stack{console}"
 

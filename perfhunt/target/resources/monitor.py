@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean, linear_regression
@@ -16,7 +16,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.socket_url import PREFIX
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.process import cpu_used, stat
+from perfhunt.target.proc.process import cpu_used, files_limit, stat
 from perfhunt.target.proc.sock_diag import accept_queues, unix_queues
 from perfhunt.target.proc.sockets import (
     ESTABLISHED,
@@ -58,12 +58,26 @@ class TreeUsage:
     switches: Mapping[int, tuple[int, int]]  # tid -> voluntary, involuntary
 
 
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """How many files a process has open, and how many it may (RLIMIT_NOFILE)."""
+
+    count: int
+    limit: int
+
+    @property
+    def share(self) -> float:
+        """Of what it may."""
+        return self.count / self.limit
+
+
 @dataclass
 class _Watched:
     """What the watcher gathered since the last `take`."""
 
     rss: list[tuple[Seconds, Bytes]] = field(default_factory=list)
     accept_queue: int | None = None
+    files: OpenFiles | None = None
     connections: Counter[str] = field(default_factory=Counter)
 
 
@@ -162,16 +176,19 @@ class ResourceMonitor:
             self._tree_at, self._tree = now, descendants([self._target.root])
         pids = self._tree
         rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
-        queue, connections = None, Counter[str]()
+        queue, connections, files = None, Counter[str](), None
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
+            files = nearest_to_limit(pids)
         queue = max((n for n in (queue, self._waiting()) if n is not None), default=None)
         with self._lock:
             if rss:
                 self._watched.rss.append((now, rss))
             if queue is not None:
                 self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
+            nearest = [each for each in (files, self._watched.files) if each is not None]
+            self._watched.files = max(nearest, key=lambda each: each.share, default=None)
             self._watched.connections |= connections  # The larger of the two, per endpoint.
 
     def _waiting(self) -> int | None:
@@ -272,6 +289,8 @@ class ResourceMonitor:
             memory_limit=memory,
             memory_limit_source=target.memory_limit_source,
             fds=after.fds,
+            fds_most=watched.files.count if watched.files else None,
+            fds_limit=watched.files.limit if watched.files else None,
             threads=after.threads,
             processes=after.processes,
             switches_voluntary=voluntary / seconds,
@@ -295,6 +314,22 @@ class ResourceMonitor:
             unread=fmean(unread) if unread else None,
             unread_error=sampling_error(unread),
         )
+
+
+def nearest_to_limit(pids: Iterable[int]) -> OpenFiles | None:
+    """The files of the process that has most of what it may have open; None where none has a limit,
+    or it may not be looked at.
+    """
+    held = [each for pid in pids if (each := _open_files(pid)) is not None]
+    return max(held, key=lambda each: each.share, default=None)
+
+
+def _open_files(pid: int) -> OpenFiles | None:
+    limit = files_limit(pid)
+    try:
+        return OpenFiles(len(os.listdir(f"/proc/{pid}/fd")), limit) if limit else None
+    except OSError:
+        return None
 
 
 def _unix_inodes(target: TargetProcess) -> frozenset[int]:

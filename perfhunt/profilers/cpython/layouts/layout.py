@@ -158,7 +158,8 @@ class Layout:
     the runtime. `object_type` is where every object has its type, the last of what all begin with.
     `parked` leads from the address that a thread sleeps on to that of the lock it waits for; None
     where all who wait for a lock sleep on one address. `interpreters` is None where there is but
-    one.
+    one. `collecting` is where, from the runtime, the main interpreter has a 32-bit number that is
+    not 0 while it collects garbage; None where that is not told.
     """
 
     version: tuple[int, int, int]
@@ -169,6 +170,7 @@ class Layout:
     parked: Offset | None
     text: TextLayout
     interpreters: InterpreterLayout | None
+    collecting: Offset | None
     thread: ThreadLayout
     frame: FrameLayout
     code: CodeLayout

@@ -25,7 +25,7 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
     runtime, types = facts["runtime"], facts["types"]
     image, base = image_of(memory.pid, runtime)
     _, instructions, copies = frames.instruction()
-    thread = frames.thread()
+    thread, interpreters = frames.thread(), InterpreterSearch(facts, memory)
     return Layout(
         version=tuple(facts["version"]),
         image=image,
@@ -34,7 +34,8 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
         object_type=values.object_type,
         parked=LockSearch(facts, memory).parked(),
         text=values.text(),
-        interpreters=InterpreterSearch(facts, memory).interpreters(thread.head),
+        interpreters=interpreters.interpreters(thread.head),
+        collecting=interpreters.collecting(),
         thread=thread,
         frame=frames.frame(),
         code=values.code(instructions, copies),
