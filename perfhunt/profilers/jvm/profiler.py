@@ -300,8 +300,8 @@ class JvmProfiler(Profiler):
     runtimes: tuple[str, ...] = ("jvm",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
     cost = (
-        "0.5 to 1 s of CPU for a JVM's first recording, before load is sent; then, with looks, 4 to"
-        " 7 % of what one busy thread gets done, 14 % with 200 threads"
+        "0.5 to 1 s of CPU for a JVM's first recording, before load is sent; then, with looks, 1 to"
+        " 2 % of what one busy thread gets done, 3 to 4 % with 200 threads"
     )
     blind = "native code, and loops compiled without debug information (then looks tell who runs)"
 
