@@ -52,7 +52,7 @@ def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
         instants = InstantsCapture([target.pid], 1.5, make=cpython_looker).wait()
         assert runs_freely(target.pid)
     assert not any("dumps" in note for note in instants.notes), instants.notes
-    assert len(instants) >= 12 and instants.errors == 0
+    assert len(instants) >= 8 and instants.errors == 0
     expected = {
         "lock": ThreadState.LOCK,
         "sleep": ThreadState.SLEEP,
@@ -128,7 +128,7 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
     with running("coroutines.py", loop, program=program) as target:
         instants = InstantsCapture([target.pid], 2.0, make=cpython_looker).wait()
         assert runs_freely(target.pid)
-    assert len(instants) >= 12 and instants.errors == 0
+    assert len(instants) >= 8 and instants.errors == 0
     seen = {key: n / len(instants) for key, n in waiting(instants, "coroutines.py").items()}
     # Of four that want the one connection, three wait for it; of three, two for the lock.
     assert seen["Pool.acquire", ThreadState.LOCK] == pytest.approx(3, abs=0.5)
@@ -225,7 +225,7 @@ def test_every_greenlet_waits_where_it_is_known_to(mode: str) -> None:
     with running("greenlets.py", mode) as target:
         instants = InstantsCapture([target.pid], 2.0, make=cpython_looker).wait()
         assert runs_freely(target.pid)
-    assert len(instants) >= 12 and instants.errors == 0
+    assert len(instants) >= 8 and instants.errors == 0
     counts = waiting(instants, "greenlets.py")
     lock, looks = ThreadState.LOCK, len(instants)
     assert counts == {
