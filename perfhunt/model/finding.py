@@ -216,7 +216,9 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class ProbeEffect:
-    """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing).
+    """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing), `cpu` of
+    CPU seconds per request. `between` has the interval of each at 95 %, by its name here, where it
+    is known: from so many seconds, or spans for CPU.
 
     `flagged` when throughput or p99 moved by more than 5 % and more than the quiet spans differ
     among themselves.
@@ -229,18 +231,20 @@ class ProbeEffect:
     quiet_p99: tuple[float, ...] = field(default=())
     flagged: bool = False
     note: str = ""
+    between: Mapping[str, Interval] = field(default_factory=dict)
 
 
 class LatencyPart(StrEnum):
     """What a part of a request's latency was spent on."""
 
     CPU = "cpu"
-    RUN_QUEUE = "run_queue"  # for a CPU that the service's own threads had
+    RUN_QUEUE = "run_queue"  # for a CPU that its own threads had, or that its quota kept from it
     NEIGHBOURS = "neighbours"  # for a CPU that other programs had
     GIL = "gil"
     LOCK = "lock"
     POOL = "pool"  # one of several things that others had taken
     HANDOFF = "handoff"  # for what another kind of thread does on the waiter's behalf
+    PACED = "paced"  # for one's turn, which a rate limiter gives
     AWAIT = "await"  # in a coroutine, while its event loop went on
     SOCKET = "socket"
     CLIENT = "client"  # for the client to send its request, or to take its answer

@@ -119,6 +119,13 @@ def files_limit(pid: int) -> int | None:
     return None
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has code of its own for a signal, which most signals would end it
+    without.
+    """
+    return bool(int(status_field(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
+
+
 def cmdline(pid: int) -> tuple[str, ...]:
     """The words a process was started with; empty when it is gone or is a thread of the kernel."""
     try:

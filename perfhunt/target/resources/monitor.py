@@ -33,12 +33,12 @@ from perfhunt.target.proc.tree import children, descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
 from perfhunt.target.resources.port_watch import PortWatch
 from perfhunt.target.resources.unread import UnreadWatch
-from perfhunt.target.watcher import Watcher
+from perfhunt.target.watcher import RESOURCES_OF_HOST, Watcher, affordable_period
 
 _PERIOD: Seconds = 0.2  # memory that is taken and given back within less is not seen
 _SLOWEST: Seconds = 2.0  # a trial of a few seconds still has some readings
 _SOCKETS_EVERY: Seconds = 0.5  # the table of all sockets is the dearest thing to read
-_COST_LIMIT = 0.03  # of one core; beyond it the monitor looks less often
+_TREE_EVERY: Seconds = 1.0  # between looks for other processes, which ask each thread for its own
 _SLOPE_POINTS, _SLOPE_SPAN = 5, 1.0  # fewer readings, or seconds, are noise and no slope
 _MICROSECONDS = 1e6  # per second
 
@@ -105,7 +105,8 @@ class ResourceMonitor:
         self.unread: tuple[tuple[Seconds, int], ...] = ()  # of the last `take`: when, how many
         self._usage: TreeUsage | None = None
         self._counters = Counters()
-        self._sockets_at = float("-inf")
+        self._sockets_at = self._tree_at = float("-inf")
+        self._tree: list[int] = []
         self._port = PortWatch(target)
         self._unread = UnreadWatch(target)
 
@@ -166,11 +167,14 @@ class ResourceMonitor:
     def _look_again(self) -> Seconds:
         began = time.thread_time()
         self._look()
-        return min(_SLOWEST, max(_PERIOD, (time.thread_time() - began) / _COST_LIMIT))
+        spent = time.thread_time() - began
+        return max(_PERIOD, affordable_period(spent, RESOURCES_OF_HOST, enough=_SLOWEST))
 
     def _look(self) -> None:
         now = time.monotonic()
-        pids = descendants([self._target.root])
+        if now - self._tree_at >= _TREE_EVERY:
+            self._tree_at, self._tree = now, descendants([self._target.root])
+        pids = self._tree
         rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
         queue, connections, files = None, Counter[str](), None
         if now - self._sockets_at >= _SOCKETS_EVERY:

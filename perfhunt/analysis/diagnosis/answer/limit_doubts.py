@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from perfhunt.analysis.diagnosis.limiting import STOPPED
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.wire import fds_share
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
@@ -16,9 +17,6 @@ from perfhunt.model.units import Share, format_bytes, format_share
 MEMORY_NEAR: Share = 0.9
 # Of the files that a process may have open: what is opened for a moment fills the rest.
 FILES_NEAR: Share = 0.95
-# Of the quota periods, in a trial: requests wait up to a tenth of a second for the next one, and
-# these are more than a p99 leaves out.
-STOPPED: Share = 0.05
 
 
 def about_limits(trials: Sequence[Trial], bottleneck: Bottleneck | None) -> Iterator[Caution]:

@@ -153,6 +153,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "seconds": "Length of the span, seconds.",
         "cores": "Cores of the host.",
         "target_ran": "Time the target's threads ran, cores (seconds per second).",
+        "target_busy": "Cores that the target may run on and that were busy, whoever kept them so.",
         "target_waited": (
             "Time the target's threads could run and did not, up to what others took of the"
             " cores they may use, cores."
