@@ -35,6 +35,7 @@ class BottleneckClass(StrEnum):
     DELAYED_ACK = "delayed-ack"  # answers in pieces wait for the client to acknowledge the first
     CONNECTIONS = "connections"  # a new one per request
     BACKLOG = "backlog"  # the accept queue is full
+    DESCRIPTORS = "descriptors"  # a process may open no more files
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores
@@ -56,7 +57,12 @@ FORMER_CLASSES: Mapping[str, BottleneckClass] = {
 
 # What happens between client and service: no function is to blame for it, nor could one be changed.
 ON_THE_WIRE = frozenset(
-    {BottleneckClass.DELAYED_ACK, BottleneckClass.CONNECTIONS, BottleneckClass.BACKLOG}
+    {
+        BottleneckClass.DELAYED_ACK,
+        BottleneckClass.CONNECTIONS,
+        BottleneckClass.BACKLOG,
+        BottleneckClass.DESCRIPTORS,
+    }
 )
 
 
@@ -100,6 +106,7 @@ class CautionCode(StrEnum):
     THROTTLED = "throttled"  # by the CPU quota, and something else stops it
     MEMORY_LIMIT = "memory-limit"  # nearly used up, or killed for, and something else stops it
     TASKS_REFUSED = "tasks-refused"  # no more threads or processes were allowed
+    FILES_LIMIT = "files-limit"  # a process could open no more, and something else stops it
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
@@ -237,6 +244,7 @@ class LatencyPart(StrEnum):
     LOCK = "lock"
     POOL = "pool"  # one of several things that others had taken
     HANDOFF = "handoff"  # for what another kind of thread does on the waiter's behalf
+    PACED = "paced"  # for one's turn, which a rate limiter gives
     AWAIT = "await"  # in a coroutine, while its event loop went on
     SOCKET = "socket"
     CLIENT = "client"  # for the client to send its request, or to take its answer

@@ -36,6 +36,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.DELAYED_ACK: "waiting for delayed acknowledgements",
     BottleneckClass.CONNECTIONS: "a connection per request",
     BottleneckClass.BACKLOG: "a full accept queue",
+    BottleneckClass.DESCRIPTORS: "the number of files that it may open",
     BottleneckClass.LIMITER: "a rate limiter",
     BottleneckClass.GENERATOR: "the load generator itself",
     BottleneckClass.HOST: "other work on the host",

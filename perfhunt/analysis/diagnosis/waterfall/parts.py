@@ -43,6 +43,7 @@ _OF_STATE: Mapping[str, LatencyPart] = {
     str(ThreadState.LOOP): LatencyPart.LOOP,  # one that could go on
     str(Cause.POOL): LatencyPart.POOL,  # the causes of a charge, where they are not states
     str(Cause.HANDOFF): LatencyPart.HANDOFF,
+    str(Cause.PACED): LatencyPart.PACED,
 }
 # One line each, whoever waits: the function that waits has no part in how long.
 ONE_LINE = frozenset({LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL})
@@ -265,6 +266,8 @@ def _key(
 
 
 def _lock(contention: Contention | None, waiter: FunctionKey) -> PartKey:
+    if contention is not None and contention.paced:
+        return PartKey(LatencyPart.PACED, waiter)
     if contention is None or not contention.holders:
         return PartKey(LatencyPart.LOCK, waiter, UNHELD)
     kind = LatencyPart.LOCK

@@ -123,6 +123,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "memory_limit": "What the target may use, bytes.",
         "memory_limit_source": "Where that limit comes from.",
         "fds": "Open file descriptors.",
+        "fds_most": "Most files that the process nearest to its limit of them had open.",
+        "fds_limit": "How many that process may have open at once.",
         "threads": "Threads.",
         "processes": "Processes.",
         "switches_voluntary": "Voluntary context switches per second.",
