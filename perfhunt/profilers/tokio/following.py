@@ -16,6 +16,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.profilers.native.calls import WatchedCalls, WatchedFunction
 from perfhunt.profilers.native.image import ProcessImage
+from perfhunt.profilers.tokio.awaits import waits_for_socket
 from perfhunt.profilers.tokio.permits import PERMITS, PERMITS_WITH_STACK, PermitQueue
 from perfhunt.profilers.tokio.wakers import WAKERS, WAKERS_WITH_STACK, LeftWakers
 from perfhunt.target.proc.files import link
@@ -44,7 +45,7 @@ class TokioCalls:
 
     def __init__(self, pid: int, image: ProcessImage) -> None:
         """Returns when it has seen whether calls come too fast."""
-        self.permits, self.wakers = PermitQueue(), LeftWakers()
+        self.permits, self.wakers = PermitQueue(), LeftWakers(waits_for_socket(image))
         self.lock, self._closed = threading.Lock(), threading.Event()
         self.cpu: Seconds = 0.0  # of its own
         self._pid, program = pid, link(pid, "exe")
@@ -85,6 +86,8 @@ class TokioCalls:
                 self.permits.take([call])
             else:
                 self.wakers.take(call)
+                if call.raw:
+                    self.permits.pend(call.tid)
         if self._calls.lost:
             self._missed, self._calls.lost = self._missed + self._calls.lost, 0
             self._forget()
