@@ -63,11 +63,13 @@ def wait_for(
 ) -> dict[str, object]:
     """The first event that is wanted. Fails when perfhunt ends without it."""
     assert running.stdout is not None
+    line = "nothing"
     for line in running.stdout:
         event: dict[str, object] = json.loads(line)
         if wanted(event):
             return event
-    raise AssertionError(f"perfhunt ended first: {running.stderr.read() if running.stderr else ''}")
+    said = running.stderr.read() if running.stderr else ""
+    raise AssertionError(f"perfhunt ended first: {said}\nlast it said {line}")
 
 
 def until(condition: Callable[[], bool], within: float) -> bool:

@@ -18,6 +18,7 @@ from tests.live.running import question, service, start, until, wait_for
 pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 RAMP = 'start = "20/s"\nbudget = "6s"\nbaseline = "2s"\nhold = "3s"'
+LONGER = RAMP.replace('"6s"', '"60s"')  # in which a trial fits on a busy host as well
 MOMENTS = ["baseline", "baseline profile", "climb", "hold", "diagnose"]
 
 
@@ -68,7 +69,7 @@ def test_a_signal_stops_the_load_within_a_second_and_keeps_a_marked_run(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with service("threaded") as (target, port):
-        question(tmp_path, port, ramp=RAMP)
+        question(tmp_path, port, ramp=LONGER)
         running = start(tmp_path, "investigate", "--pid", str(target.pid))
         wait_for(running, lambda e: e["event"] == "ticked" and e["phase"] == "ramp")
         started = children(psutil.Process(running.pid))
@@ -98,7 +99,7 @@ def test_the_killswitch_file_stops_a_run(tmp_path: Path) -> None:
 
 def test_a_target_that_dies_is_96_and_the_run_is_kept(tmp_path: Path) -> None:
     with service("threaded") as (target, port):
-        question(tmp_path, port, ramp=RAMP)
+        question(tmp_path, port, ramp=LONGER)
         running = start(tmp_path, "investigate", "--pid", str(target.pid))
         wait_for(running, lambda e: e["event"] == "ticked" and e["phase"] == "ramp")
         target.kill()

@@ -180,3 +180,15 @@ def test_who_holds_a_lock_or_a_pool_is_found_beside_decoys(
     assert rank(reading, suspects_of(reading))[0].function == culprit
     # Little's law: those that are not inside wait, but for what the clients take.
     assert 0.5 * (CLIENTS - at_once) < busiest.waiting <= CLIENTS - at_once + 0.5
+
+
+@pytest.mark.beside
+@pytest.mark.parametrize("program", ["as usual"], indirect=True)
+def test_nobody_holds_what_every_tick_of_a_timer_brings(program: Path) -> None:
+    with running("", program=str(program)) as target:
+        at_rest, knee = idle(target), span(target, "/turn", CLIENTS)
+    reading = read_evidence(Evidence(knee, idle=at_rest, runtime="go"))
+    busiest: Contention = max(reading.knee.account.graph.contentions, key=lambda c: c.waiting)
+    # Others sleep at the same time, two at once, who were let go.
+    assert busiest.paced and not busiest.holders
+    assert busiest.waiter[0] == "main.takeTurn"

@@ -39,7 +39,7 @@ from perfhunt.target.find import find_target
 from tests.live.running import service
 from tests.live.services.limiter import RATE
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.long]
 KNEE = Knee(0.8 * RATE, 0.7 * RATE, RATE, 0.95, "latency.p90", 0.5, 8.0, KneeLabel.ERRORS)
 
 

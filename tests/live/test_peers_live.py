@@ -183,6 +183,7 @@ def test_a_database_whose_backends_wait_for_a_lock_is_said_to(tmp_path: Path) ->
 
 
 @needs_py_spy
+@pytest.mark.long
 def test_a_service_that_computes_on_the_same_cores_is_downstream(tmp_path: Path) -> None:
     with serving("prices.py") as (_, far), serving("orders.py", "http", str(far)) as (pid, port):
         evidence = captured(pid, port, tmp_path)

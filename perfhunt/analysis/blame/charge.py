@@ -24,6 +24,7 @@ class Cause(StrEnum):
     OWN = "own"  # its own doing
     POOL = "pool"  # a lock wait that is a wait for one of several things
     HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
+    PACED = "paced"  # a lock wait for one's turn, which time alone gives
     PEER = "peer"  # a wait for a CPU that a peer used on the target's behalf
     ACK = "ack"  # an answer that was sent in pieces waits for an acknowledgement
     COLLECTOR = "gc"  # every thread stands still while what it took of the memory is collected
@@ -194,6 +195,8 @@ def _cause(waiter: Snapshot, graph: WaitForGraph) -> str:
         return waiter.state
     if contention.handoff:
         return Cause.HANDOFF
+    if contention.paced:
+        return Cause.PACED
     return Cause.POOL if contention.is_pool else waiter.state
 
 

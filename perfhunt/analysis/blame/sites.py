@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import CallPath
-from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot, Snapshots
+from perfhunt.analysis.blame.snapshots import CHANNEL, FUTEX, PACED, Snapshot, Snapshots
 from perfhunt.model.units import Share
 
 # The calls down to the one that waits, and what any process may wait for ("" if none).
@@ -22,6 +22,8 @@ _Address: TypeAlias = tuple[int, str]  # process and what its thread sleeps on
 # Of the waits at a site on one known lock, the share from which the site belongs to that lock: a
 # majority, so that it can belong to one only.
 SAME_LOCK: Share = 0.5
+# Of the waits, or of the instants with one, the share from which time ends them: a majority.
+BY_TIME: Share = 0.5
 
 
 def wait_site(snapshot: Snapshot) -> WaitSite:
@@ -46,6 +48,22 @@ def address_shared(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> 
             total += len(waits)
             same += sum(waits.count(wait) > 1 for wait in waits)
     return same / total if total else 0.0
+
+
+def let_go_by_time(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> bool:
+    """Whether time alone ends the waits at `sites`: each was given its own end, or they are at
+    channels (permits of a semaphore that counts are had by somebody) while mostly nobody is at work
+    who could have what they wait for. Who has a lock is there for as long as others wait for it.
+    """
+    waiters = paced = at_channel = alone = 0
+    for present in instants:
+        here = waiters_at(sites, present)
+        waiters += len(here)
+        paced += sum(s.sample.wait_on.startswith(PACED) for s in here)
+        at_channel += sum(s.sample.wait_on.startswith(CHANNEL) for s in here)
+        alone += not any(not s.on_idle_path and s not in here for s in present)
+    given_ends, nobody = paced > BY_TIME * waiters, alone > BY_TIME * len(instants)
+    return given_ends or (at_channel > BY_TIME * waiters and nobody)
 
 
 @dataclass(slots=True)

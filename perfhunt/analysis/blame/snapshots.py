@@ -32,6 +32,8 @@ SEVERAL = "futex:several:"
 # The same for a channel: many may wait at one for what others take from it, or put into it, so that
 # it need not be a lock.
 CHANNEL = "futex:channel:"
+# The same for a time of one's own, set so that waits end at an even rate: nobody has it meanwhile.
+PACED = "futex:paced:"
 
 
 # The last number of a thread's name, which tells it from the others of its pool.
@@ -76,11 +78,7 @@ class Snapshot:
     @property
     def kind(self) -> str:
         """What its runtime calls several of its kind: "threads", "goroutines"."""
-        return (
-            _TASKS.get(self.sample.thread_name, "virtual threads")
-            if self.sample.task
-            else "threads"
-        )
+        return called(self.sample)
 
     @property
     def awaits_a_result(self) -> bool:
@@ -159,6 +157,11 @@ def _busy(
             on_idle_path=path in idle.paths,
             outlives_requests=_start(path) in at_rest,
         )
+
+
+def called(sample: ThreadSample) -> str:
+    """What its runtime calls several of its kind: "threads", "goroutines"."""
+    return _TASKS.get(sample.thread_name, "virtual threads") if sample.task else "threads"
 
 
 def kind_of(snapshots: Iterable[Snapshot]) -> str:

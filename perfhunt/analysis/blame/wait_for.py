@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from perfhunt.analysis.blame.sites import (
     WaitSite,
     address_shared,
     joined_sites,
+    let_go_by_time,
     wait_site,
     waiters_at,
 )
@@ -81,6 +83,7 @@ class Contention:
     were made for a request. `for_result`: the waiters await a bare future, which may be for what is
     elsewhere as well. `told`: the runtime says who holds what, so nothing is inferred. `counted`:
     it says that several may hold it at once. `at_channel`: from channels several may take.
+    `paced`: time lets one after the other go, as a rate limiter does; nobody holds anything.
     """
 
     sites: LockSites
@@ -98,6 +101,7 @@ class Contention:
     told: bool = False
     counted: bool = False
     at_channel: bool = False
+    paced: bool = False
     kind: str = "threads"
 
     @property
@@ -206,7 +210,8 @@ def _contention(
         candidates = told  # Others that are in the same functions hold nothing.
     else:
         holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
-    if for_result and holders.coverage < THRESHOLDS.far:
+    paced = not (is_told or anywhere) and let_go_by_time(sites, instants)
+    if paced or (for_result and holders.coverage < THRESHOLDS.far):
         holders = _Holders()
     holding = [
         [s for s in _followers(at_once, holders.depth) if s.owner.key in holders.functions]
@@ -243,6 +248,7 @@ def _contention(
         told=is_told,
         counted=_mostly(s.sample.wait_on.startswith(SEVERAL) for s in waiters),
         at_channel=at_channel,
+        paced=paced,
         kind=kind_of(waiters),
     )
 
@@ -357,10 +363,7 @@ def _followers(candidates: Sequence[_Candidate], depth: int) -> list[Snapshot]:
 
 def _common(one: CallPath, other: CallPath) -> int:
     """How many frames from the root two ways through the code share."""
-    return next(
-        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )
+    return sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
 
 
 def _cover(candidates: _Candidates, depth: int) -> _Holders:

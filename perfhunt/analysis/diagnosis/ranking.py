@@ -57,6 +57,7 @@ _CHARGED = {
     str(ThreadState.LOCK): "others waiting for the lock it held",
     str(ThreadState.LOOP): "others waiting for the event loop that it kept",
     str(Cause.POOL): "others waiting for what it had checked out",
+    str(Cause.PACED): "waiting for the turn that time gives each",
     str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
     str(Cause.COLLECTOR): "the collection of its garbage",
@@ -66,6 +67,7 @@ _CHARGED = {
 _HELD: Mapping[str, BottleneckClass] = {
     ThreadState.LOCK: BottleneckClass.LOCK,
     Cause.POOL: BottleneckClass.POOL,
+    Cause.PACED: BottleneckClass.LIMITER,
     Cause.HANDOFF: BottleneckClass.WORKERS,
     Cause.COLLECTOR: BottleneckClass.GC,
     Cause.ACK: BottleneckClass.DELAYED_ACK,

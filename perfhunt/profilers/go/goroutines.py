@@ -113,7 +113,7 @@ class Goroutines:
 
     def __init__(self, memory: ProcessMemory, image: GoImage) -> None:
         """Raises AttachFailed when they were not found."""
-        self._memory, self._variables = memory, image.module.variables
+        self._memory, self.variables = memory, image.module.variables
         self.structs = Structs(memory, image.module)
         self.functions = Functions(image)
         record = self.structs.named("runtime.g")
@@ -151,6 +151,14 @@ class Goroutines:
             addresses = self._read_stacks(fresh, found)
         again = zip(addresses, self._raw(addresses), strict=True)
         return found + [self._running(self._record(at, raw), moved=True) for at, raw in again]
+
+    def words_of(self, each: Goroutine) -> Sequence[int]:
+        """What is on the stack of one that is parked, from where it left it; none when it goes on
+        meanwhile.
+        """
+        record = self._record(each.address, *self._raw([each.address]))
+        pointer, size = _near(record)
+        return self._memory.words(pointer, size // WORD) if record.number == each.number else ()
 
     def _read_stacks(
         self, fresh: Sequence[tuple[_Record, bytes]], found: list[Goroutine]
@@ -206,7 +214,7 @@ class Goroutines:
         copies of it that the collector made.
         """
         found: dict[int, int] = {}
-        for begin, size in self._variables:
+        for begin, size in self.variables:
             words = self._memory.words(begin, min(size, _SEARCHED) // WORD)
             for n, (where, count, room) in enumerate(
                 zip(words, words[1:], words[2:], strict=False)

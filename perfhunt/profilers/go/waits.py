@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from perfhunt.analysis.blame.snapshots import CHANNEL, FOR_A_THREAD, FUTEX, SEVERAL
+from perfhunt.analysis.blame.snapshots import CHANNEL, FOR_A_THREAD, FUTEX, PACED, SEVERAL
+from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
+from perfhunt.profilers.go.givers import GoGivers
 from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, GoStack, offset
+from perfhunt.profilers.go.timers import GoTimer, GoTimers
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.memory import WORD, ProcessMemory
 from perfhunt.target.proc.sockets import SocketTable, socket_inode
@@ -21,6 +24,9 @@ _LENGTH, _ROOM = 0, 1  # words of a channel: how many things are in it, for how 
 _MOST_WAYS = 20_000  # of stacks that are remembered
 _MOST_READERS = 20_000  # connections that are remembered; more are begun anew
 _QUEUED = 16  # channels that a select waits for, of which one may be full
+
+
+_GO_ITSELF = ("runtime.", "time.")
 
 
 class GoWait(StrEnum):
@@ -64,13 +70,21 @@ def way_of(each: Goroutine) -> GoWait:
 @dataclass(frozen=True, slots=True)
 class _Told:
     """What was told of a goroutine that is parked. `methods` are those on its stack, leaf first:
-    (the object, its type).
+    (the object, its type); `channels` are those it is queued at, `timer` is one that may end its
+    wait.
     """
 
     goroutine: Goroutine
     way: GoWait
     wait: Wait
     methods: tuple[tuple[int, str], ...]
+    channels: Sequence[int] = ()
+    timer: GoTimer | None = None
+
+    @property
+    def place(self) -> Stack:
+        """Where it waits, whoever called that."""
+        return self.goroutine.at.stack[-2:]
 
 
 class GoWaits:
@@ -82,6 +96,8 @@ class GoWaits:
         queued, word = goroutines.queued, goroutines.structs.last_word
         self._element, self._channel = word(queued, "elem"), word(queued, "c")
         self._next = offset(queued, "waitlink")
+        self._timers = GoTimers(memory, goroutines)
+        self._givers = GoGivers(memory, goroutines)
         # Where a goroutine was seen to be noted at what it waits for: once woken, it is no longer.
         self._proved: set[GoStack] = set()
         self._ways: dict[GoStack, GoWait] = {}
@@ -91,7 +107,7 @@ class GoWaits:
 
     def of(self, parked: Sequence[Goroutine], working: Iterable[Goroutine]) -> list[Wait]:
         """What each of those that are parked waits for; `working` are the others."""
-        told = [self._tell(each) for each in parked]
+        told, before = [self._tell(each) for each in parked], self._told
         self._told = {each.address: one for each, one in zip(parked, told, strict=True)}
         if len(self._readers) > _MOST_READERS:
             self._readers.clear()
@@ -99,7 +115,8 @@ class GoWaits:
             if one.wait.state is ThreadState.SOCKET and one.wait.on:
                 by = one.goroutine.number, one.wait
                 self._readers.update((method, by) for method in one.methods[-1:])
-        waits = [self._of_reader(one) for one in told]
+        self._learn_of_time(before, told)
+        waits = [self._of_time(one) for one in told]
         self._of_children(told, waits, working)
         return waits
 
@@ -111,9 +128,17 @@ class GoWaits:
             if len(self._ways) > _MOST_WAYS:
                 self._ways.clear()
             way = self._ways[each.at] = way_of(each)
-        return _Told(each, way, self._wait(each, way), _methods(each))
+        channels = self._queued_at(each) if way is GoWait.CHANNEL else ()
+        return _Told(
+            goroutine=each,
+            way=way,
+            wait=self._wait(each, way, channels),
+            methods=_methods(each),
+            channels=channels,
+            timer=self._timer(each, way, channels),
+        )
 
-    def _wait(self, each: Goroutine, way: GoWait) -> Wait:
+    def _wait(self, each: Goroutine, way: GoWait, channels: Sequence[int]) -> Wait:
         match way:
             case GoWait.NETWORK:
                 return self._network(each)
@@ -125,7 +150,7 @@ class GoWaits:
                 at = _first(each, "sync.runtime_notifyListWait")
                 return Wait(ThreadState.LOCK, f"{FUTEX}{at:#x}" if at else "")
             case GoWait.CHANNEL:
-                return Wait(ThreadState.LOCK, self._channels(each))
+                return Wait(ThreadState.LOCK, self._name_of(channels))
             case GoWait.COLLECTOR:
                 return Wait(ThreadState.RUN_QUEUE)
             case GoWait.OTHER:
@@ -139,19 +164,23 @@ class GoWaits:
         at = at or _first(each, "runtime.semacquire1")
         return f"{FUTEX}{at:#x}" if at else ""
 
-    def _channels(self, each: Goroutine) -> str:
-        """Its channel; of several the one that is full, which it wants to send to, or all of them
-        where there is none such.
+    def _name_of(self, channels: Sequence[int]) -> str:
+        """That of a channel; of several the one that is full, which it wants to send to, or all of
+        them where there is none such.
         """
-        channels, at = list[int](), each.waiting
-        while at and len(channels) < _QUEUED:
-            channels += filter(None, [self._memory.word(at + self._channel)])
-            at = self._memory.word(at + self._next)
         for channel in channels:
             length, room = (*self._memory.words(channel, 2), 0, 0)[:2]
             if 0 < room == length:
                 return f"{SEVERAL if room > 1 else CHANNEL}{channel:#x}"
         return CHANNEL + "+".join(f"{channel:#x}" for channel in channels) if channels else ""
+
+    def _queued_at(self, each: Goroutine) -> list[int]:
+        """The channels that it waits for."""
+        channels, at = list[int](), each.waiting
+        while at and len(channels) < _QUEUED:
+            channels += filter(None, [self._memory.word(at + self._channel)])
+            at = self._memory.word(at + self._next)
+        return channels
 
     def _network(self, each: Goroutine) -> Wait:
         at = _first(each, "internal/poll.runtime_pollWait")
@@ -169,6 +198,30 @@ class GoWaits:
             return Wait(ThreadState.OTHER, file)
         endpoint, inbound = self._sockets.describe(inode, descriptor)
         return Wait(ThreadState.POLL if inbound and reads else ThreadState.SOCKET, endpoint)
+
+    def _timer(self, each: Goroutine, way: GoWait, channels: Sequence[int]) -> GoTimer | None:
+        if way is GoWait.SLEEP:
+            return self._timers.of_sleep(each.address, _waiting_object(each))
+        return self._timers.of_channels(channels, _waiting_object(each)) if channels else None
+
+    def _learn_of_time(self, before: Mapping[int, _Told], now: Sequence[_Told]) -> None:
+        over = (one for at, one in before.items() if self._told.get(at) is not one)
+        self._timers.ended((one.place, one.timer) for one in over if one.timer)
+        self._timers.saw((one.place, one.timer) for one in now if one.timer)
+        ticking = ((one.goroutine, one.timer) for one in now if one.timer)
+        self._givers.learn(ticking, {each for one in now if not one.timer for each in one.channels})
+
+    def _of_time(self, told: _Told) -> Wait:
+        """Who waits for a timer, beside channels on which nothing comes, waits for that; so does
+        who waits for what another puts into a channel at each tick.
+        """
+        wait = self._of_reader(told)
+        if wait is not told.wait:
+            return wait
+        if told.timer is not None:
+            return self._timers.wait(told.place, told.timer, wait)
+        given = (channel for channel in told.channels if self._givers.gives(channel))
+        return next((Wait(ThreadState.LOCK, f"{PACED}{at:#x}") for at in given), wait)
 
     def _of_reader(self, told: _Told) -> Wait:
         """Who waits for a goroutine that reads from a connection for it, waits for what is at its
@@ -206,6 +259,14 @@ def _methods(each: Goroutine) -> tuple[tuple[int, str], ...]:
         for name, first in zip(each.at.calls, each.first, strict=False)
         if "(*" in name and first and not first % WORD
     )
+
+
+def _waiting_object(each: Goroutine) -> int:
+    """The object whose method called what of Go's own it waits in; 0 for none."""
+    calls = zip(each.at.calls, each.first, strict=False)
+    own = (call for call in calls if not call[0].startswith(_GO_ITSELF))
+    name, first = next(own, ("", 0))
+    return first if "(*" in name and not first % WORD else 0
 
 
 def _first(each: Goroutine, function: str) -> int:

@@ -21,7 +21,7 @@ from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import read_all
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import read
-from perfhunt.target.proc.process import status_field, uid
+from perfhunt.target.proc.process import catches, uid
 from perfhunt.target.proc.threads import own_pid
 
 _OPENS_WITHIN: Seconds = (
@@ -175,7 +175,7 @@ def why_not_signalled(pid: int) -> str:
         return "it is OpenJ9, which answers SIGQUIT with a file and has another protocol"
     if b"/libjvm.so" not in mapped:
         return "it is not HotSpot"
-    if not int(status_field(pid, "SigCgt") or "0", 16) >> (signal.SIGQUIT - 1) & 1:
+    if not catches(pid, signal.SIGQUIT):
         return "SIGQUIT would end it (-Xrs)"
     allowed = _attachable(pid)
     if allowed is False:

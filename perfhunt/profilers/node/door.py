@@ -32,7 +32,7 @@ from perfhunt.profilers.node.inspector import (
 from perfhunt.profilers.release import wait_until
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.namespaces import Namespace, lives_apart
-from perfhunt.target.proc.process import cmdline, identity, lives
+from perfhunt.target.proc.process import catches, cmdline, identity, lives
 from perfhunt.target.proc.sockets import held_listening
 from perfhunt.target.proc.threads import own_pid
 
@@ -66,6 +66,11 @@ def _closed_by(pid: int) -> str:
         return (
             f"process {pid} lives in a network namespace of its own, so that its inspector is not"
             f" on our 127.0.0.1: sudo nsenter --net=/proc/{pid}/ns/net perfhunt ..."
+        )
+    if not catches(pid, signal.SIGUSR1) and not _own_port(pid):
+        return (
+            f"SIGUSR1 would end process {pid}: it has only just begun, or runs with"
+            " --disable-sigusr1"
         )
     # Another door may just be opening there.
     if not wait_until(lambda: not is_open() or bool(_own_port(pid)), _FREE_WITHIN):

@@ -9,6 +9,7 @@ import http.client
 import json
 import socket
 import time
+from collections import deque
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -26,6 +27,8 @@ _ANSWER: Seconds = 10.0
 # to 20 MB for minutes at 1,000 Hz. As Python's objects it takes up to ten times that.
 _LARGEST: Bytes = 64 << 20
 _LARGEST_LIST: Bytes = 1 << 20
+_OF_WORKERS = "NodeWorker."
+_MOST_EVENTS = 10_000  # that are kept: a few for each thread
 _LONGEST_WORDS = 200  # characters of what it says of a failure
 
 
@@ -54,11 +57,14 @@ def session_url(host: str = HOST, port: int = PORT) -> str:
 
 
 class Inspector:
-    """One session. `call` sends a command and gives its result; events are left aside."""
+    """One session. `call` sends a command and gives its result; of events those about worker
+    threads are kept for `event`.
+    """
 
     def __init__(self, url: str) -> None:
         """Opens the session. Raises InspectorError."""
         self._calls = 0
+        self._events = deque[dict[str, Any]]()
         self._session = ExitStack()
         try:
             self._link = self._session.enter_context(
@@ -102,6 +108,22 @@ class Inspector:
             raise InspectorError(f"{method}: its result is not an object")
         return result
 
+    def event(self, within: Seconds = 0.0) -> tuple[str, dict[str, Any]] | None:
+        """(name, what it says) of the next event about a worker thread; None where none comes in
+        that time. Raises InspectorError.
+        """
+        deadline = time.monotonic() + within
+        try:
+            while not self._events:
+                self._kept(self._message(deadline))
+        except TimeoutError:
+            return None
+        except (OSError, ValueError, Unreadable, WebSocketException) as error:
+            raise InspectorError(f"an event: {error}") from error
+        message = self._events.popleft()
+        told = message.get("params")
+        return message["method"], told if isinstance(told, dict) else {}
+
     def evaluate(self, expression: str, *, requires: bool = False) -> Any:
         """The value of a JavaScript expression in the target; with `requires` it may say `require`,
         whatever kind of module the program is. Raises InspectorError when it throws.
@@ -128,15 +150,27 @@ class Inspector:
         ValueError or Unreadable for a message that is none of the protocol.
         """
         while True:
-            left = max(0.0, deadline - time.monotonic())
-            message = json_value(self._link.recv(left), "a message of the inspector")
-            if not isinstance(message, dict):
-                raise ValueError("a message is not an object")
+            message = self._message(deadline)
             number = message.get("id")
             if number == self._calls:
                 return message
-            event = number is None and isinstance(message.get("method"), str)
             # The answer to a command that was given up may still come.
             late = isinstance(number, int) and 0 < number < self._calls
-            if not (event or late):
+            if not (self._kept(message) or late):
                 raise ValueError(f"a message answers command {number!r}, which was not sent")
+
+    def _message(self, deadline: Seconds) -> dict[str, Any]:
+        left = max(0.0, deadline - time.monotonic())
+        message = json_value(self._link.recv(left), "a message of the inspector")
+        if not isinstance(message, dict):
+            raise ValueError("a message is not an object")
+        return message
+
+    def _kept(self, message: dict[str, Any]) -> bool:
+        """Whether it is an event."""
+        name = message.get("method")
+        if message.get("id") is not None or not isinstance(name, str):
+            return False
+        if name.startswith(_OF_WORKERS) and len(self._events) < _MOST_EVENTS:
+            self._events.append(message)
+        return True

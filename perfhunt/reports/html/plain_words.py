@@ -46,7 +46,7 @@ _KINDS: Mapping[str, str] = {
     BottleneckClass.DISK: "waits for the disk",
     BottleneckClass.SLEEP: "sleeps",
     BottleneckClass.GC: "collects garbage",
-    BottleneckClass.LIMITER: "turns requests away",
+    BottleneckClass.LIMITER: "lets only so many requests through",
     BottleneckClass.OTHER: "waits",
 }
 PHASE_WORDS: Mapping[Phase, str] = {

@@ -31,6 +31,7 @@ _COLOURS: Mapping[LatencyPart, str] = {
     LatencyPart.LOCK: "s-lock",
     LatencyPart.POOL: "s-lock",
     LatencyPart.HANDOFF: "s-lock",
+    LatencyPart.PACED: "s-lock",
     LatencyPart.SOCKET: "s-socket",
     LatencyPart.AWAIT: "s-socket",
     LatencyPart.CLIENT: "s-socket",

@@ -1,4 +1,5 @@
-// One loop in which hot() does ten times the work of cold(). Prints `ready {}`.
+// One loop in which hot() does ten times the work of cold(); a worker thread has one of its own. Prints `ready {}`.
+const { isMainThread, Worker } = require("worker_threads");
 function hot() {
   let x = 0;
   for (let i = 0; i < 3e6; i++) x += Math.sqrt(i);
@@ -9,5 +10,10 @@ function cold() {
   for (let i = 0; i < 3e5; i++) x += Math.sqrt(i);
   return x;
 }
-setInterval(() => { hot(); cold(); }, 1);
-console.log("ready {}");
+function beside() { return hot(); }
+if (isMainThread) {
+  new Worker(__filename).on("online", () => console.log("ready {}"));
+  setInterval(() => { hot(); cold(); }, 1);
+} else {
+  setInterval(beside, 1);
+}

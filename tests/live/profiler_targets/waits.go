@@ -19,6 +19,7 @@ var (
 	several   = make(chan int, 2)
 	never     = make(chan int)
 	permits   = make(chan struct{}, 3)
+	turns     = make(chan struct{}, 3)
 	section   sync.Mutex
 	quiet     sync.Mutex
 )
@@ -85,6 +86,18 @@ func borrow() {
 }
 
 //go:noinline
+func takeTurn() { <-turns; time.Sleep(40 * time.Millisecond) }
+
+func giveTurns() {
+	for range time.NewTicker(20 * time.Millisecond).C {
+		select {
+		case turns <- struct{}{}:
+		default:
+		}
+	}
+}
+
+//go:noinline
 func spin() (x float64) {
 	for i := 0; i < 20000; i++ {
 		x += float64(i & 7)
@@ -109,6 +122,7 @@ func pages(listener net.Listener) {
 	}
 	http.HandleFunc("/enter", page(enter))
 	http.HandleFunc("/borrow", page(borrow))
+	http.HandleFunc("/turn", page(takeTurn))
 	http.HandleFunc("/stacks", func(w http.ResponseWriter, r *http.Request) {
 		text := make([]byte, 1<<20)
 		w.Write(text[:runtime.Stack(text, true)])
@@ -138,12 +152,13 @@ func main() {
 		go wait()
 	}
 	go read(connection)
+	go giveTurns()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
 	go pages(listener)
-	for runtime.NumGoroutine() < len(waits)+6 {
+	for runtime.NumGoroutine() < len(waits)+7 {
 		time.Sleep(time.Millisecond)
 	}
 	fmt.Printf("ready {\"port\": %d, \"peer\": %q}\n", listener.Addr().(*net.TCPAddr).Port, accepted.LocalAddr())

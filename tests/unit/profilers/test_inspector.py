@@ -10,6 +10,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from perfhunt.profilers.node.inspector import Inspector, InspectorError, session_url
+from perfhunt.profilers.node.workers import WorkerThreads
 
 Says = Callable[[dict[str, Any]], list[Any]]
 
@@ -44,6 +45,35 @@ def test_the_answer_to_a_command_is_told_from_events_and_from_late_answers() -> 
     with inspected(says) as inspector:
         assert inspector.call("Profiler.start", x=1) == {"x": 1}
         assert inspector.call("Profiler.start", x=2) == {"x": 2}
+
+
+def test_worker_threads_are_sampled_from_when_they_come_until_they_end_or_are_stopped() -> None:
+    said: dict[str, list[str]] = {}
+
+    def event(name: str, session: str, **told: Any) -> dict[str, Any]:
+        return {"method": f"NodeWorker.{name}", "params": {"sessionId": session, **told}}
+
+    def says(command: dict[str, Any]) -> list[Any]:
+        answer: list[Any] = [{"id": command["id"], "result": {}}]
+        if command["method"] == "NodeWorker.enable":
+            return [event("attachedToWorker", "1"), event("attachedToWorker", "2"), *answer]
+        if command["method"] == "NodeWorker.sendMessageToWorker":
+            session = command["params"]["sessionId"]
+            told = json.loads(command["params"]["message"])
+            said.setdefault(session, []).append(told["method"])
+            if told["method"] == "Profiler.stop" and session == "1":
+                profile = json.dumps({"id": told["id"], "result": {"profile": {"of": session}}})
+                return [*answer, event("receivedMessageFromWorker", session, message=profile)]
+            if told["method"] == "Profiler.stop":
+                return [*answer, event("detachedFromWorker", session)]
+        return answer
+
+    with inspected(says) as inspector:
+        threads = WorkerThreads(inspector, 1000)
+        assert threads.taken(within=10.0) == [{"of": "1"}]
+    begun = ["Profiler.enable", "Profiler.setSamplingInterval", "Profiler.start", "Profiler.stop"]
+    assert said == {"1": begun, "2": begun}
+    assert threads.unseen == 1
 
 
 def test_a_profile_of_many_megabytes_is_one_message() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.diagnosis.features import Features, LatencyKind
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
@@ -50,10 +51,11 @@ def generator(features: Features) -> ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class LimiterThresholds:
-    """When requests are turned away on purpose."""
+    """When requests are turned away, or let wait, on purpose."""
 
     # Of requests, how many are turned away: less is no policy that a service breaks by.
     shed: RampBounds = (0.0, 0.03)
+    added: RampBounds = (0.15, 0.5)  # share of added latency that is a wait for one's turn
 
 
 LIMITER = LimiterThresholds()
@@ -61,13 +63,22 @@ LIMITER = LimiterThresholds()
 
 def limiter(features: Features) -> ClassScore:
     """The target, or something before it, turns requests away on purpose: refusals, with latency as
-    at baseline.
+    at baseline. Or it lets them wait until it is their turn.
     """
+    share = features.share_anywhere(Cause.PACED)
+    paced = outside_cpu(features, ramp(share, LIMITER.added))
     failures = features.failures
-    if failures is None:
-        return nothing(BottleneckClass.LIMITER)
-    value = failures.policy * ramp(failures.share, LIMITER.shed)
-    return ClassScore(BottleneckClass.LIMITER, value, (f"{as_sentence(failures)}.",))
+    value = failures.policy * ramp(failures.share, LIMITER.shed) if failures is not None else 0.0
+    if failures is not None and value >= paced:
+        return ClassScore(BottleneckClass.LIMITER, value, (f"{as_sentence(failures)}.",))
+    evidence = [
+        f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average for their turn, which time"
+        " gives: nobody was at work who had what they wait for."
+        for c in features.contentions
+        if c.paced
+    ]
+    evidence.append(f"Waiting for it is {format_share(share)} of the latency that load added.")
+    return ClassScore(BottleneckClass.LIMITER, paced, tuple(evidence))
 
 
 @dataclass(frozen=True, slots=True)

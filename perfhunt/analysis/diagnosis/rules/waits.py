@@ -81,7 +81,7 @@ def lock(features: Features) -> ClassScore:
             " inside the process, for what its stacks would tell."
         )
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
-    locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
+    locks = [c for c in features.contentions if not (c.is_pool or c.handoff or c.paced)]
     evidence = [
         f"{c.waiting:.2f} {c.kind} waited in {c.waiter[0]} on average, {_held_up(c)}."
         for c in locks[:_NAMED]

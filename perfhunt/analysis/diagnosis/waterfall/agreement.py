@@ -52,6 +52,7 @@ _WORDS: Mapping[LatencyPart, str] = {
     LatencyPart.LOCK: "waiting for locks",
     LatencyPart.POOL: "waiting for one of a pool",
     LatencyPart.HANDOFF: "waiting for work that was handed over",
+    LatencyPart.PACED: "waiting for a rate limiter",
     LatencyPart.AWAIT: "awaiting results",
     LatencyPart.SOCKET: "waiting for sockets",
     LatencyPart.CLIENT: "waiting for clients",

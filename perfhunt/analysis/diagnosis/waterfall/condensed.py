@@ -28,6 +28,7 @@ _IN_STATE = {
     LatencyPart.LOCK: "waiting for a lock that {f} holds",
     LatencyPart.POOL: "waiting for one of a pool that {f} keeps",
     LatencyPart.HANDOFF: "waiting for {f} to do the work, in another thread or task",
+    LatencyPart.PACED: "waiting in {f} for one's turn, which time gives",
     LatencyPart.AWAIT: "awaiting {d} in {f}",
     LatencyPart.SOCKET: "waiting for {d} in {f}",
     LatencyPart.CLIENT: "waiting for the client",
@@ -54,6 +55,7 @@ _DOING = {
     LatencyPart.LOCK: "waited for a lock that {f} holds",
     LatencyPart.POOL: "waited for one of a pool that {f} keeps",
     LatencyPart.HANDOFF: "waited for {f} in another thread or task",
+    LatencyPart.PACED: "waited in {f} for its turn, which time gives",
     LatencyPart.SOCKET: "waited for a socket in {f}",
     LatencyPart.DISK: "waited for the disk in {f}",
     LatencyPart.SLEEP: "slept in {f}",
@@ -100,6 +102,8 @@ def name_of(key: PartKey) -> str:
         return _WHILE[key.kind].format(_doing(doing, function))
     if key.kind is LatencyPart.LOCK and key.detail == UNHELD:
         return f"waiting for a lock in {function}, its holder not seen"
+    if key.kind is LatencyPart.RUN_QUEUE and key.detail:
+        return f"waiting for a CPU: the CPU quota of its cgroup stopped it {key.detail}"
     if key.kind is LatencyPart.NEIGHBOURS and key.detail:
         return f"{_IN_STATE[key.kind]} ({key.detail})"
     if key.kind in _HELD and key.detail:

@@ -18,7 +18,7 @@ _MEANINGS = CIRCUMSTANCES | RESULTS | CAUSES
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
     *("waterfall", "unread", "unread_error", "memory_hits", "tasks_refused"),
-    *("leaves", "application"),
+    *("leaves", "application", "between", "target_busy"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
     *("peers", "parts", "keep_error_text"),

@@ -21,15 +21,18 @@
   const OWN_TURN = new Set(["Timeout", "Immediate"]);
   let cause = null; // what the loop last called: continuations and ticks that follow are its doing
   let turn = 0; // how often it called anything
-  let roots = 0, every = 1, captures = 0, each = 0.005, since = performance.now(), spent = 0, latest = 0;
+  let roots = 0, chance = 1, pick = 0, every = 1, captures = 0, each = 0.005, since = performance.now(), spent = 0, latest = 0;
   // What was begun last, that another end answers and else: what it is, when, and in which run of code.
   const sent = { what: null, id: 0, run: -1 }, started = { what: null, id: 0, run: -1 };
   const connections = new Map(); // by their handles: to other ends that this process wrote to
 
-  const weightOfNext = () => (roots++ % every ? 0 : every);
-  const newRoot = () => ({
-    weight: weightOfNext(), n: roots, holds: new Set(), request: false, connection: null, done: 0, sent: null, sentAt: 0,
-  });
+  // One of each so many, by chance: what comes in turns would else be followed always or never.
+  function weightOfNext() {
+    if (roots % every === 0) pick = (chance = (Math.imul(chance, 1664525) + 1013904223) >>> 0) / 2 ** 32 * every | 0;
+    return roots++ % every === pick ? every : 0;
+  }
+  const newRoot = () =>
+    ({ weight: weightOfNext(), n: roots, holds: new Set(), request: false, connection: null, done: 0, sent: null, sentAt: 0 });
 
   function rootAwaiting(here, resource) {
     let root = here[ROOT];
@@ -92,10 +95,15 @@
 
   function captured() {
     const timed = captures++ % TIMED === 0, began = timed ? performance.now() : 0;
-    const limit = Error.stackTraceLimit, at = {};
-    Error.stackTraceLimit = depth;
-    try { Error.captureStackTrace(at, init); } finally { Error.stackTraceLimit = limit; }
+    const at = stackAt(init, depth);
     if (timed) each += Math.sign(performance.now() - began - each) * STEP;
+    return at;
+  }
+
+  function stackAt(below, frames) {
+    const limit = Error.stackTraceLimit, at = {};
+    Error.stackTraceLimit = frames;
+    try { Error.captureStackTrace(at, below); } finally { Error.stackTraceLimit = limit; }
     return at;
   }
 
@@ -130,8 +138,7 @@
         return;
       }
       const here = executionAsyncResource();
-      // Ticks are plain objects. They follow what the loop called, as what libraries bind does.
-      if (here instanceof Promise || here instanceof AsyncResource || here.constructor === Object) return;
+      if (follows(here)) return; // What the loop called, as what libraries bind does.
       cause = here;
       turn++;
       const link = connections.get(handleOf(here)) ?? connections.get(here.req?.socket?._handle);
@@ -182,8 +189,9 @@
     return site;
   }
 
-  const nativeOf = (here) =>
-    here instanceof Promise || here instanceof AsyncResource || here.constructor === Object ? cause : here;
+  // Ticks are plain objects.
+  const follows = (here) => here instanceof Promise || here instanceof AsyncResource || here.constructor === Object;
+  const nativeOf = (here) => (follows(here) ? cause : here);
 
   // An agent that takes a connection again puts it into a new resource.
   const handleOf = (resource) => (resource?.constructor?.name === "ReusedHandle" ? resource.handle : resource);
@@ -237,20 +245,29 @@
     return last !== undefined && last.weight > 0 && last.root === wait.root && innermost(last) !== wait;
   }
 
+  // A look may come between any two steps of this, from the inspector's interrupt.
   function siteOf(wait) {
+    const { at } = wait;
     if (wait.site === null) {
-      const calls = callsOf(wait.at);
+      const calls = callsOf(at);
       let raw = "";
       for (const call of calls) raw += `${call.getPosition()} ${call.getFileName()}\n`;
-      wait.at = null;
       if (!stacks.has(raw)) stacks.set(raw, siteAt(framesOf(calls)));
-      wait.site = stacks.get(raw);
+      wait.site = given(wait, stacks.get(raw));
+      wait.at = null;
     }
     return wait.site;
   }
 
-  function siteAt(frames) {
-    const key = JSON.stringify(frames);
+  // Where a promise ends as another does, V8 itself awaits that, on no stack. Of a request that is not followed and was given
+  // a lock no other wait is known, so it is where it was given that.
+  function given(wait, site) {
+    if (site.frames.length || !wait.root?.holds.size || wait.root.weight) return site;
+    const lock = lockOf([...wait.root.holds].at(-1));
+    return siteAt(lock.frames, `given ${lock.n}`);
+  }
+
+  function siteAt(frames, key = JSON.stringify(frames)) {
     if (!known.has(key)) {
       known.set(key, {
         n: known.size, frames, told: false, left: 0, came: 0, ended: {}, wakes: 0, handed: 0, after: new Map(), same: null,
@@ -317,9 +334,7 @@
 
   function look() {
     const began = performance.now();
-    const limit = Error.stackTraceLimit, at = {};
-    Error.stackTraceLimit = 4 * depth;
-    try { Error.captureStackTrace(at, look); } finally { Error.stackTraceLimit = limit; }
+    const at = stackAt(look, 4 * depth);
     const sites = [], waits = [], kinds = {};
     for (const [id, wait] of [...pending]) {
       if (!wait.weight) {
@@ -343,11 +358,8 @@
       waits.push([site.n, wait.ready, held(wait.root), wait.weight, unsent, wait.root?.n ?? 0, isOutside(wait)]);
       kinds[site.n] = kinds[site.n] ?? [{ ...site.ended }, lock.n];
       if (site.came) continue;
-      const on = wait.on?.what ?? (mine ? wait.root.sent : null);
-      if (on) {
-        const name = ended(on);
-        kinds[site.n][0][name] = (kinds[site.n][0][name] ?? 0) + 1;
-      }
+      const on = wait.on?.what ?? (mine ? wait.root.sent : null), told = kinds[site.n][0];
+      if (on) told[ended(on)] = (told[ended(on)] ?? 0) + 1;
     }
     follow();
     const holds = held(executionAsyncResource()[ROOT]);

@@ -1,0 +1,122 @@
+"""Waits of goroutines that a timer ends, and which of them are let go at a rate: those whose ends,
+set when they began, are evenly spaced, as a token bucket sets them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, pstdev
+
+from perfhunt.analysis.blame.snapshots import PACED
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Stack
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Share
+from perfhunt.profilers.go.goroutines import Goroutines, offset
+from perfhunt.target.proc.memory import ProcessMemory
+from perfhunt.target.proc.waits import Wait
+
+_LEAST = 4  # ends at once, between which there are gaps to compare
+# Standard deviation of these gaps over their mean: 0 where a rate sets them, 1 where requests that
+# come by chance do.
+_EVEN: Share = 0.25
+_SURE = 4  # looks by which even ends outnumber the others: a few are even by chance
+_MOST_PLACES = 20_000  # in the code that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class GoTimer:
+    """A timer that a goroutine waits for: its end and, of one that repeats, its period, in ns of
+    the monotonic clock. `alone`: nothing else ends the wait. `of`: what sets it for several, the
+    object in whose method they wait, or the channel that they share (0: not known).
+    """
+
+    when: int
+    period: int
+    alone: bool
+    of: int
+
+
+class GoTimers:
+    """Reads the timers of one process, and learns from them how waits end at each place: the last
+    frames of a stack.
+    """
+
+    def __init__(
+        self,
+        memory: ProcessMemory,
+        goroutines: Goroutines,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._memory, self._clock = memory, clock
+        self._ends: Counter[tuple[Stack, bool]] = Counter()  # by whether the timer ended it
+        self._even: Counter[tuple[Stack, bool]] = Counter()
+        self._of_sleep = self._of_channel = 0
+        with suppress(AttachFailed):  # Go keeps it there since 1.23.
+            structs = goroutines.structs
+            channel = structs.named("runtime.hchan")
+            self._of_channel = offset(channel, "timer")
+            timer = structs.of(channel.fields["timer"][1])
+            self._when, self._period = offset(timer, "when"), offset(timer, "period")
+            self._of_sleep = offset(structs.named("runtime.g"), "timer")
+
+    def of_sleep(self, address: int, of: int) -> GoTimer | None:
+        """The timer of a goroutine that sleeps; None where this Go does not say."""
+        at = self._memory.word(address + self._of_sleep) if self._of_sleep else 0
+        return self._timer(at, True, of) if at else None
+
+    def of_channels(self, channels: Sequence[int], of: int) -> GoTimer | None:
+        """The timer that sends to one of the channels that a goroutine waits for."""
+        if not self._of_channel:
+            return None
+        timers = {at: self._memory.word(at + self._of_channel) for at in channels}
+        fed = [channel for channel, timer in timers.items() if timer]
+        if not fed:
+            return None
+        alone = len(fed) == len(channels)
+        return self._timer(timers[fed[0]], alone, fed[0] if alone and len(fed) == 1 else of)
+
+    def _timer(self, at: int, alone: bool, of: int) -> GoTimer | None:
+        when, period = self._memory.word(at + self._when), self._memory.word(at + self._period)
+        return GoTimer(when, period, alone, of) if when else None
+
+    def ended(self, waits: Iterable[tuple[Stack, GoTimer]]) -> None:
+        """Learn from waits that are over."""
+        now = self._clock()
+        if len(self._ends) > _MOST_PLACES:
+            self._ends.clear()
+        self._ends.update((at, now >= timer.when) for at, timer in waits if not timer.alone)
+
+    def saw(self, waits: Iterable[tuple[Stack, GoTimer]]) -> None:
+        """Learn from those that are there at one moment."""
+        together: dict[tuple[Stack, int], list[GoTimer]] = {}
+        for at, timer in waits:
+            together.setdefault((at, timer.of), []).append(timer)
+        if len(self._even) > _MOST_PLACES:
+            self._even.clear()
+        for (at, _), timers in together.items():
+            if all(each.period for each in timers):  # Each tick lets one of them go.
+                if len(timers) > 1:
+                    self._even[at, True] += 1
+            elif len(timers) >= _LEAST:
+                self._even[at, _is_even([each.when for each in timers])] += 1
+
+    def wait(self, at: Stack, timer: GoTimer, else_: Wait) -> Wait:
+        """What a wait is for that may be ended by a timer; `else_` where it is by something
+        else.
+        """
+        if not timer.alone and self._ends[at, True] <= self._ends[at, False]:
+            return else_
+        if self._even[at, True] >= self._even[at, False] + _SURE:
+            return Wait(ThreadState.LOCK, f"{PACED}{timer.of:#x}")
+        return Wait(ThreadState.SLEEP)
+
+
+def _is_even(ends: Sequence[int]) -> bool:
+    gaps = [later - earlier for earlier, later in pairwise(sorted(ends))]
+    return pstdev(gaps) <= _EVEN * mean(gaps)
