@@ -4,6 +4,8 @@ tokio's do.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -39,12 +41,11 @@ def stack(*functions: str) -> Stack:
 
 def test_wakers_of_one_poll_belong_together_until_one_is_called() -> None:
     seen = wakers(left(1.0), left(1.1), called(2.0))
-    task = seen.tasks[TASK]
-    assert task.woken
-    assert [waker.call.at for waker in task.left] == [1.0, 1.1]
+    before = replace(seen.tasks[TASK])
     seen.take(left(2.1))
-    assert not task.woken
-    assert [waker.call.at for waker in task.left] == [2.1]
+    assert (before.woken, seen.tasks[TASK].woken) == (True, False)
+    assert [waker.call.at for waker in before.left] == [1.0, 1.1]
+    assert [waker.call.at for waker in seen.tasks[TASK].left] == [2.1]
 
 
 def test_a_connection_is_remembered_beyond_the_waits_of_its_request() -> None:
