@@ -64,6 +64,11 @@ class TokioCalls:
             self._reader.start()
             self._closed.wait(_SHOWS + _EVERY)
 
+    @property
+    def came(self) -> int:
+        """How many calls were watched since a half was let go, or from the beginning."""
+        return self._calls.came if self._calls is not None else 0
+
     def watches(self, half: CallsHalf) -> bool:
         """Whether a half of it is watched now."""
         return half in self._functions
