@@ -22,10 +22,10 @@ from perfhunt.profilers.tokio.wakers import WAKERS, WAKERS_WITH_STACK, LeftWaker
 from perfhunt.target.proc.files import link
 
 _EVERY: Seconds = 0.02  # between two readings of what was called: a ring holds ten times as much
-# Of calls a second, for each core: one costs the target 2.5 us, with the copy of its stack or
-# without, so that it is 1 %; and in all: one costs 10 us here, so that it is 10 % of one core.
+# Of calls a second, for each core: one costs the target 2 to 9 us, with the copy of its stack or
+# without, so that it is 1 to 3 %; and in all: one costs 10 us here, which makes 10 % of one core.
 # Beyond either the more frequent half is watched no more, as soon as a part of a second shows it.
-_MOST_CALLS: PerSecond = 4_000
+_MOST_CALLS: PerSecond = 3_000
 _MOST_READ: PerSecond = 10_000
 _SHOWS: Seconds = 0.25
 _MOST = 500  # symbols with a word in them

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.native.calls import SeenCall
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.tokio.awaits import Await, AwaitKind, SocketTokens, await_at, most_telling
 from perfhunt.profilers.tokio.following import CallsHalf, TokioCalls
@@ -92,7 +91,7 @@ class TokioLooker(NativeLooker):
         for each in (*waiting, *holding):
             self._read_wait(each)
         name = self._name(semaphore, len(holding))
-        if works := self._works_for(use.releases, waiting + holding):
+        if works := self._works_for(use, waiting + holding):
             name = f"{FOR_A_THREAD}{semaphore:#x}"
         for each in waiting:
             state = ThreadState.LOOP if each.handed else ThreadState.LOCK
@@ -163,13 +162,13 @@ class TokioLooker(NativeLooker):
         several = seen[_SEVERAL] > _OFTEN * (seen[1] + seen[_SEVERAL])
         return f"{SEVERAL if several else FUTEX}{semaphore:#x}"
 
-    def _works_for(self, releases: Sequence[SeenCall], asked: Sequence[PermitWait]) -> Stack:
+    def _works_for(self, use: PermitUse, asked: Sequence[PermitWait]) -> Stack:
         """Where that is which makes room for those that ask, and never asks itself: the reader of a
         channel, or who hands out permits that are used up; () for who only gives back what was
         asked for, by himself or by another to whom that went.
         """
         begun = {wait.stack[0] for wait in asked if wait.stack}
-        gave = [stack for stack in map(self._task_stacks.of, releases) if stack]
+        gave = [stack for stack in map(self._task_stacks.of, use.releases) if stack]
         if not gave or not begun or any(stack[0] in begun for stack in gave):
             return ()
         return gave[-1] if any(_MAKES_ROOM.search(f.function) for f in gave[-1]) else ()
