@@ -181,8 +181,7 @@ class Resources:
     syn_retransmits: int | None = None  # sent again from this host
     retransmits: int | None = None  # segments that the target's side sent again
     connections: Mapping[str, int] = field(default_factory=dict)  # to whom -> highest seen
-    # Connections of clients with bytes that no thread has read yet, on average, and its error.
-    unread: float | None = None
+    unread: float | None = None  # connections of clients with bytes not read yet, on average
     unread_error: float = 0.0
 
 

@@ -219,7 +219,7 @@ def await_ready(
     UsageError with its log when it ends or is not ready in time, Stopped when `stop` gives a
     reason.
     """
-    began, work = time.monotonic(), _Work(service, within)
+    began, work = time.monotonic(), _AtWork(service, within)
     while (passed := time.monotonic() - work.last) < within:
         if why := stop():
             raise Stopped(why)
@@ -244,7 +244,7 @@ def await_ready(
     )
 
 
-class _Work:
+class _AtWork:
     """When a command was last seen at work (`last`, by time.monotonic): compiling, or loading, as
     what will listen does before. Who waits for others, and tries again and again, is not.
     """
