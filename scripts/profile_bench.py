@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from render_bench import rendered
+from tokio_bench import watched
 
 from perfhunt.errors import AttachFailed, PerfhuntError
 from perfhunt.model.profile import Instants, Profile, ProfilePolicy, ThreadSample
@@ -157,6 +158,8 @@ def main(arguments: Sequence[str]) -> int:
             "accuracy": {name: each.errors() for name, each in seen.items() if each.cpu_error},
             "missing": missing,
         }
+        if (not only or "tokio" in only) and shutil.which("cargo"):
+            last["tokio"] = watched(options.repeats, options.window)
         for name, why in missing.items():
             print(f"{name}: {why}")
     if both or options.render:

@@ -24,8 +24,8 @@ WATCH = """
 import sys, time
 from perfhunt.profilers.native.calls import WatchedCalls, WatchedFunction
 pid, offset, address = map(int, sys.argv[1:])
-calls = WatchedCalls(f"/proc/{pid}/exe", [WatchedFunction("pay", offset, address, stack=True)])
-calls.watch([pid])
+pay = WatchedFunction("pay", offset, address, stack=True)
+calls = WatchedCalls(pid, f"/proc/{pid}/exe", [pay])
 print("watching", flush=True)
 time.sleep(600)
 """
@@ -43,10 +43,6 @@ def paying(target: Target) -> tuple[int, int]:
     return offset, address
 
 
-def tids(target: Target) -> list[int]:
-    return [int(each.name) for each in Path(f"/proc/{target.pid}/task").iterdir()]
-
-
 def first_byte(target: Target, address: int) -> bytes:
     with open(f"/proc/{target.pid}/mem", "rb") as memory:
         memory.seek(address)
@@ -55,19 +51,16 @@ def first_byte(target: Target, address: int) -> bytes:
 
 def watched(target: Target, stack: bool) -> WatchedCalls:
     offset, address = paying(target)
-    calls = WatchedCalls(
-        f"/proc/{target.pid}/exe", [WatchedFunction("pay", offset, address, stack=stack)]
-    )
+    pay = WatchedFunction("pay", offset, address, stack=stack)
     try:
-        calls.watch(tids(target))
+        return WatchedCalls(target.pid, f"/proc/{target.pid}/exe", [pay])
     except AttachFailed as failed:
         pytest.skip(failed.message)
-    return calls
 
 
 @pytest.mark.parametrize("stack", [True, False])
 def test_each_call_is_seen_once_by_the_thread_that_made_it(stack: bool) -> None:
-    """A service with a thread for each connection; threads that come later are met."""
+    """A service with a thread for each connection, which begin after the watching did."""
     with (
         running("", "mutex", program=built("cpp")) as target,
         closing(watched(target, stack)) as it,
@@ -76,7 +69,6 @@ def test_each_call_is_seen_once_by_the_thread_that_made_it(stack: bool) -> None:
         seen = []
 
         def over() -> bool:
-            it.watch(tids(target))
             seen.extend(it.taken())
             return load.poll() is not None
 

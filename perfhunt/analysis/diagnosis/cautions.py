@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -58,6 +59,7 @@ class CautionThresholds:
 
 THRESHOLDS = CautionThresholds()
 _FLOOR = " at the floor"
+_NUMBER = re.compile(r"\d[\d.,]*")
 _ALL_STATES = "syscall"  # the source of states that names what a thread waits for
 _SEE_NEXT = "The next step says what to do about that."
 _MAY_READ = "Run as root or as the owner of the service: perfhunt doctor --pid PID."
@@ -215,12 +217,19 @@ def loss_cautions(span: Span, where: str = "") -> Iterator[Caution]:
 
 
 def _lost_at_the_floor(evidence: Evidence) -> Iterator[Caution]:
-    """What was lost at the floor, but for what was lost for the same reason at the knee."""
+    """What was lost at the floor, but for what was lost for the same reason at the knee, however
+    often.
+    """
     if evidence.baseline is not None:
-        knee = {*evidence.knee.losses, *_unread_states(evidence.knee)}
+        knee = {_reason(e) for e in (*evidence.knee.losses, *_unread_states(evidence.knee))}
         floor = (*evidence.baseline.losses, *_unread_states(evidence.baseline))
-        losses = tuple(loss for loss in floor if loss not in knee)
+        losses = tuple(loss for loss in floor if _reason(loss) not in knee)
         yield from loss_cautions(replace(evidence.baseline, losses=losses, states=None), _FLOOR)
+
+
+def _reason(loss: Loss) -> tuple[str, bool, str]:
+    """What was lost, whether all of it, and why, without its numbers."""
+    return str(loss.what), loss.share == 1.0, _NUMBER.sub("", loss.why)
 
 
 def _whole(span: Span, what: EvidenceKind) -> Loss | None:

@@ -37,11 +37,11 @@ _THREAD, _TIME = 1 << 1, 1 << 2  # PERF_SAMPLE_TID, PERF_SAMPLE_TIME
 _DISABLED, _BY_CLOCK = 1, 1 << 25  # flags of perf_event_attr
 _ENABLE, _INTO = 0x2400, 0x2405  # PERF_EVENT_IOC_ENABLE, _SET_OUTPUT
 # Of a CPU: five hundred calls with their stacks between two readings; a hundred, of many CPUs.
-_RING, _SMALL_RING, _MANY = 4 << 20, 1 << 20, 16
+_RING, _SMALL_RING, _MANY = 8 << 20, 2 << 20, 16
 # Until a call that began is in its ring, whole: the kernel is not interrupted in that.
 _WRITTEN: Seconds = 0.001
 _ONLINE = "/sys/devices/system/cpu/online"
-_COPIED: Bytes = 8 << 10  # of a stack: what is on it above a future that is polled
+_COPIED: Bytes = 16 << 10  # of a stack: a web framework has 10 KiB on it above a future
 _HEAD, _TAIL = 1024, 1032  # where in a ring's first page they stand
 _RECORD = struct.Struct("<IHH")
 _LOST, _SAMPLE = 2, 9  # kinds of records

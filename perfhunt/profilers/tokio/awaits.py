@@ -7,13 +7,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.calls import SeenCall
+from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.profilers.tokio.stacks import in_hand
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.sockets import SocketLead, SocketTable, socket_inode
@@ -91,6 +93,17 @@ def await_at(stack: Stack, call: SeenCall, tokens: SocketTokens) -> Await:
         AwaitKind.TOLD,
     )
     return Await(kind, stack, tokens.lead(in_hand(call)) if kind is AwaitKind.SOCKET else None)
+
+
+def waits_for_socket(image: ProcessImage) -> Callable[[int], bool]:
+    """What says of a place in the code whether a connection is waited for there."""
+
+    @cache
+    def says(address: int) -> bool:
+        calls = image.calls(address - 1)
+        return any(_KINDS[AwaitKind.SOCKET].search(frame.function) for frame in calls)
+
+    return says
 
 
 def most_telling(awaits: Sequence[Await], libraries: Sequence[str]) -> Await:

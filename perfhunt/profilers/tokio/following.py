@@ -16,15 +16,16 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.profilers.native.calls import WatchedCalls, WatchedFunction
 from perfhunt.profilers.native.image import ProcessImage
+from perfhunt.profilers.tokio.awaits import waits_for_socket
 from perfhunt.profilers.tokio.permits import PERMITS, PERMITS_WITH_STACK, PermitQueue
 from perfhunt.profilers.tokio.wakers import WAKERS, WAKERS_WITH_STACK, LeftWakers
 from perfhunt.target.proc.files import link
 
 _EVERY: Seconds = 0.02  # between two readings of what was called: a ring holds ten times as much
-# Of calls a second, for each core: one costs the target 2.5 us, with the copy of its stack or
-# without, so that it is 1 %; and in all: one costs 10 us here, so that it is 10 % of one core.
+# Of calls a second, for each core: one costs the target 2 to 9 us, with the copy of its stack or
+# without, so that it is 1 to 3 %; and in all: one costs 10 us here, which makes 10 % of one core.
 # Beyond either the more frequent half is watched no more, as soon as a part of a second shows it.
-_MOST_CALLS: PerSecond = 4_000
+_MOST_CALLS: PerSecond = 3_000
 _MOST_READ: PerSecond = 10_000
 _SHOWS: Seconds = 0.25
 _MOST = 500  # symbols with a word in them
@@ -44,7 +45,7 @@ class TokioCalls:
 
     def __init__(self, pid: int, image: ProcessImage) -> None:
         """Returns when it has seen whether calls come too fast."""
-        self.permits, self.wakers = PermitQueue(), LeftWakers()
+        self.permits, self.wakers = PermitQueue(), LeftWakers(waits_for_socket(image))
         self.lock, self._closed = threading.Lock(), threading.Event()
         self.cpu: Seconds = 0.0  # of its own
         self._pid, program = pid, link(pid, "exe")
@@ -62,6 +63,11 @@ class TokioCalls:
         if self._calls is not None:
             self._reader.start()
             self._closed.wait(_SHOWS + _EVERY)
+
+    @property
+    def came(self) -> int:
+        """How many calls were watched since a half was let go, or from the beginning."""
+        return self._calls.came if self._calls is not None else 0
 
     def watches(self, half: CallsHalf) -> bool:
         """Whether a half of it is watched now."""
@@ -85,6 +91,8 @@ class TokioCalls:
                 self.permits.take([call])
             else:
                 self.wakers.take(call)
+                if call.raw:
+                    self.permits.pend(call.tid)
         if self._calls.lost:
             self._missed, self._calls.lost = self._missed + self._calls.lost, 0
             self._forget()

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.native.calls import SeenCall
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.tokio.awaits import Await, AwaitKind, SocketTokens, await_at, most_telling
 from perfhunt.profilers.tokio.following import CallsHalf, TokioCalls
 from perfhunt.profilers.tokio.permits import PermitUse, PermitWait
 from perfhunt.profilers.tokio.picture import TaskPicture
-from perfhunt.profilers.tokio.stacks import TaskStacks, task_words
-from perfhunt.profilers.tokio.wakers import HEADER, LeftWaker, task_state
+from perfhunt.profilers.tokio.stacks import TaskStacks, in_hand
+from perfhunt.profilers.tokio.wakers import HEADER, LeftWaker, TaskState, WaitingTask, task_state
 from perfhunt.target.binary.crates import linked_crates
 
 _SEVERAL = 2  # that have a permit at a time, or more
@@ -48,6 +47,8 @@ class TokioLooker(NativeLooker):
         self._task_stacks = TaskStacks(self._image, self._unwinder)
         self._tokens = SocketTokens(pid)
         self._libraries = (*linked_crates(f"/proc/{pid}/exe"), *_LANGUAGE)
+        # By where a task waits for a time, how many wakers it has beside, at most.
+        self._beside: dict[Stack, int] = {}
         # By semaphore, in how many looks nobody, one, several had a permit.
         self._had: dict[int, Counter[int]] = {}
 
@@ -90,7 +91,7 @@ class TokioLooker(NativeLooker):
         for each in (*waiting, *holding):
             self._read_wait(each)
         name = self._name(semaphore, len(holding))
-        if works := self._works_for(use.releases, waiting + holding):
+        if works := self._works_for(use, waiting + holding):
             name = f"{FOR_A_THREAD}{semaphore:#x}"
         for each in waiting:
             state = ThreadState.LOOP if each.handed else ThreadState.LOCK
@@ -109,8 +110,9 @@ class TokioLooker(NativeLooker):
                 over.append(address)
             if state.over or state.runs or picture.has(address):
                 continue
-            awaits = [self._await(left) for left in task.left]
-            what = most_telling(awaits, self._libraries)
+            what = most_telling([self._await(left) for left in task.left], self._libraries)
+            if not state.queued and self._is_past(task, what, state) and self._is_at_client(task):
+                continue
             if what.kind is AwaitKind.PERMIT and self._followed.watches(CallsHalf.PERMITS):
                 continue
             stack = what.own if what.kind is AwaitKind.TOLD else what.stack
@@ -122,6 +124,21 @@ class TokioLooker(NativeLooker):
                 picture.add(address, stack, _STATES[what.kind], what.on)
         self._followed.wakers.leave_out(over)
 
+    def _is_past(self, task: WaitingTask, what: Await, state: TaskState) -> bool:
+        """Whether a task may have what it left its last wakers for: it ran since; or it left one at
+        a time that had come (as tokio does), and has fewer wakers than others there.
+        """
+        if what.kind is not AwaitKind.TIME:
+            return task.woken
+        beside = state.wakers - len(task.left)
+        self._beside[what.own] = max(beside, self._beside.get(what.own, beside))
+        return task.woken or beside < self._beside[what.own]
+
+    def _is_at_client(self, task: WaitingTask) -> bool:
+        """Whether a task that ran and left no waker since is at its client's connection again."""
+        lead = self._tokens.lead(in_hand(task.socket)) if task.socket is not None else None
+        return lead is not None and lead.inbound
+
     def _await(self, left: LeftWaker) -> Await:
         if left.what is None:
             left.what = await_at(self._task_stacks.of(left.call), left.call, self._tokens)
@@ -131,7 +148,7 @@ class TokioLooker(NativeLooker):
     def _read_wait(self, wait: PermitWait) -> None:
         """Read its call once, and drop the copy of the stack."""
         if wait.stack is None:
-            wait.stack, wait.words = self._task_stacks.of(wait.call), task_words(wait.call)
+            wait.stack = self._task_stacks.of(wait.call)
             wait.call = wait.call._replace(raw=b"")
 
     def _task_of(self, wait: PermitWait) -> int:
@@ -145,13 +162,13 @@ class TokioLooker(NativeLooker):
         several = seen[_SEVERAL] > _OFTEN * (seen[1] + seen[_SEVERAL])
         return f"{SEVERAL if several else FUTEX}{semaphore:#x}"
 
-    def _works_for(self, releases: Sequence[SeenCall], asked: Sequence[PermitWait]) -> Stack:
+    def _works_for(self, use: PermitUse, asked: Sequence[PermitWait]) -> Stack:
         """Where that is which makes room for those that ask, and never asks itself: the reader of a
         channel, or who hands out permits that are used up; () for who only gives back what was
         asked for, by himself or by another to whom that went.
         """
         begun = {wait.stack[0] for wait in asked if wait.stack}
-        gave = [stack for stack in map(self._task_stacks.of, releases) if stack]
+        gave = [stack for stack in map(self._task_stacks.of, use.releases) if stack]
         if not gave or not begun or any(stack[0] in begun for stack in gave):
             return ()
         return gave[-1] if any(_MAKES_ROOM.search(f.function) for f in gave[-1]) else ()

@@ -10,8 +10,8 @@ was polled once and nobody was before it; else whoever waited had enough of it.
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ import numpy as np
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.native.calls import SeenCall
+from perfhunt.profilers.tokio.stacks import task_words
 
 _ASKED, _POLLED, _DROPPED, _RELEASED = "asked", "polled", "dropped", "released"
 PERMITS: Mapping[str, re.Pattern[str]] = MappingProxyType(
@@ -36,8 +37,8 @@ _MOST_WAITING = 100_000  # more are no queue of a service that anybody measures
 # Semaphores that are kept though nobody waits or has a permit: a service may make one for each key.
 _MOST_IDLE = 256
 # From the last poll of a future until it is dropped, where that poll gave the permit: a few
-# instructions, with a moment off the CPU.
-_AT_ONCE: Seconds = 0.001
+# instructions, with a moment off the CPU. Where it gave none, a waker was left meanwhile.
+_AT_ONCE: Seconds = 0.005
 _MOST_HOLDING = 1_000  # at a time; of more the first are forgotten
 _NEAR = np.uint64(1024)  # bytes from one part of a task's state to another
 _KNOWN_AFTER: Seconds = 2.0  # from the first call on: who had a permit before has given it back
@@ -48,8 +49,8 @@ _RELEASES = 8  # of a semaphore, from which it is told whether those who asked g
 class PermitWait:
     """A task that waits for permits, or has them since: `call` is the first poll for them, `given`
     how many of those it wants were seen to be given to it, `handed` when it had them all, since
-    when it waits for a worker to go on. `stack` and `words`: where it was and what it had in hand,
-    once that was read of the call.
+    when it waits for a worker to go on. One of its `words` is its task's address; `stack` is where
+    it was, once that was read of the call.
     """
 
     call: SeenCall
@@ -103,6 +104,10 @@ class PermitQueue:
             used = {n: use for n, use in self.semaphores.items() if use.waiting or use.holding}
             self.semaphores = used
 
+    def pend(self, tid: int) -> None:
+        """A thread left a waker, so that what it polled last is not ready."""
+        self._polled.pop(tid, None)
+
     def forget(self) -> None:
         """Calls were lost: who is known to wait may have got its permit."""
         for known in (self.semaphores, self._of, self._asked, self._polled, self._unused):
@@ -123,7 +128,7 @@ class PermitQueue:
             # Where it asks anew it has what it had no more, though that was not seen.
             for n in [n for n, e in enumerate(use.holding) if e.call.arguments[0] == future]:
                 del use.holding[n]
-            use.waiting[future] = PermitWait(call, wants, first=first)
+            use.waiting[future] = PermitWait(call, wants, first=first, words=task_words(call))
             self._of[future] = use
         self._of[future].waiting[future].polls += 1
 
@@ -168,23 +173,38 @@ class PermitQueue:
                 wait.handed = call.at
 
     def _giver(self, use: PermitUse, call: SeenCall) -> int | None:
-        """Which of those that have a permit gives one back: the one whose future is nearest to what
-        is in the registers, else on the stack, since a task's state is in one piece. Nobody who is
-        known, where none is near and others may have had theirs before anybody looked; else who had
-        it first.
+        """Which of those that have a permit gives one back: a task that is on the stack; of several
+        the one whose future is nearest to what is in the registers, else on the stack, since a
+        task's state is in one piece. Nobody who is known, where none is near and others may have
+        had theirs before anybody looked; else who had it first.
         """
-        futures = np.array([each.call.arguments[0] for each in use.holding], np.uint64)
-        if not len(futures):
+        if not use.holding:
             return None
-        registers = np.array(list(call.registers.others.values()), np.uint64)
         stack = np.frombuffer(call.raw[: len(call.raw) // 8 * 8], np.uint64)
+        those = _running(use.holding, set(stack.tolist())) or list(range(len(use.holding)))
+        if len(those) == 1 < len(use.holding):
+            return those[0]
+        futures = np.array([use.holding[n].call.arguments[0] for n in those], np.uint64)
+        registers = np.array(list(call.registers.others.values()), np.uint64)
         for words in (registers, stack):
             # As unsigned numbers, what lies below a future is far above it.
             apart = words[:, None] - futures[None, :]
             distance = np.minimum(apart, -apart).min(axis=0, initial=_NEAR)
             if (nearest := int(distance.argmin())) or distance[0] < _NEAR:
-                return nearest
-        return 0 if call.at - self._began > _KNOWN_AFTER else None
+                return those[nearest]
+        return those[0] if call.at - self._began > _KNOWN_AFTER else None
+
+
+def _running(holding: Collection[PermitWait], words: Collection[int]) -> list[int]:
+    """Which of some are of a task whose address is among the words; what the words of several have
+    in common is none of a task.
+    """
+    common = Counter(word for each in holding for word in set(each.words))
+    return [
+        n
+        for n, each in enumerate(holding)
+        if any(word in words and common[word] == 1 for word in each.words)
+    ]
 
 
 def _take_back(waiting: Iterable[PermitWait]) -> bool:

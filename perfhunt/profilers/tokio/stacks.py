@@ -72,8 +72,8 @@ def _own_part(stack: Stack) -> Stack:
     end = len(stack)
     while end > 1 and _WAKER.search(stack[end - 1].function):
         end -= 1
-    polls = _last(stack[:end], _POLLS) or _last(stack[:end], _WORKS)
-    return stack[polls:end]
+    begin = _last(stack[:end], _POLLS) or _last(stack[:end], _WORKS)
+    return stack[begin:end]
 
 
 def _last(stack: tuple[Frame, ...], pattern: re.Pattern[str]) -> int:

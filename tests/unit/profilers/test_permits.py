@@ -151,3 +151,50 @@ def test_after_a_loss_nobody_waits_who_may_have_gone_on() -> None:
     semaphore.ask(0x400)
     queue.take(semaphore.calls)
     assert seen(queue)[0] == [0x400]
+
+
+def test_a_permit_that_nobody_used_goes_to_the_next_and_leaves_the_holders_alone() -> None:
+    semaphore, queue = FairSemaphore(2), PermitQueue()
+    for future in (0x1000, 0x2000, 0x3000, 0x4000):
+        semaphore.ask(future)
+    semaphore.give_back()
+    (having,), handed = semaphore.having, semaphore.woken.pop()
+    semaphore.see("dropped", handed)  # its request was cancelled meanwhile
+    semaphore.see("released", SEMAPHORE, 1, state=handed)
+    queue.take(semaphore.calls)
+    assert seen(queue) == ([], [0x4000], [having])
+
+
+def test_who_wants_many_permits_waits_until_all_who_have_one_gave_it_back() -> None:
+    semaphore, queue, every = FairSemaphore(3), PermitQueue(), 1 << 29
+    for reader in (0x1000, 0x2000):
+        semaphore.ask(reader)
+    semaphore.see("asked", 0x3000, SEMAPHORE, every)
+    semaphore.see("polled", 0x3000)
+    semaphore.see("asked", 0x4000, SEMAPHORE, 1)
+    semaphore.see("polled", 0x4000)
+    for reader in (0x1000, 0x2000):
+        semaphore.see("released", SEMAPHORE, 1, state=reader)
+    queue.take(semaphore.calls)
+    assert seen(queue) == ([0x3000, 0x4000], [], [])
+    semaphore.calls.clear()
+    semaphore.see("polled", 0x3000)
+    semaphore.see("dropped", 0x3000)
+    queue.take(semaphore.calls)
+    assert seen(queue) == ([0x4000], [], [0x3000])
+    semaphore.calls.clear()
+    semaphore.see("released", SEMAPHORE, every, state=0x3000)
+    queue.take(semaphore.calls)
+    assert seen(queue) == ([], [0x4000], [])
+
+
+def test_semaphores_that_nobody_uses_are_let_go() -> None:
+    semaphore, queue = FairSemaphore(1), PermitQueue()
+    for n in range(1000):
+        semaphore.see("asked", 0x9000, SEMAPHORE + n * 64, 1)
+        semaphore.see("polled", 0x9000)
+        semaphore.see("dropped", 0x9000)
+        semaphore.see("released", SEMAPHORE + n * 64, 1, state=0x9000)
+        queue.take(semaphore.calls)
+        semaphore.calls.clear()
+    assert 0 < len(queue.semaphores) < 500

@@ -15,6 +15,7 @@ from perfhunt.analysis.blame.charge import ThreadCounts
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
+from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, mean_error
 from perfhunt.analysis.diagnosis.features import BLOCKING, EventLoopLoad, load_of, loop_loads
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost
@@ -334,8 +335,9 @@ def _lock_stations(work: _Work) -> Iterator[Station]:
         if is_seldom(contention, work.knee):
             continue
 
-        def mine(snapshot: Snapshot, holders: Container[FunctionKey] = contention.holders) -> bool:
-            return snapshot.owner.key in holders
+        def mine(snapshot: Snapshot, it: Contention = contention) -> bool:
+            # Where the runtime says who has it, others in the same function have not.
+            return snapshot.owner.key in it.holders and (bool(snapshot.sample.holds) or not it.told)
 
         units = max(1, round(contention.concurrent)) if contention.is_pool else 1
         what = f"pool of {units}" if contention.is_pool else "lock"
