@@ -91,27 +91,27 @@ class GoTimers:
         if not self._in_object or not channels:
             return None
         found = self._on_stack(each, place, channels)
-        return found and self._timer(found + self._in_object, len(channels) == 1, of)
+        return self._timer(found + self._in_object, len(channels) == 1, of) if found else None
 
-    def _on_stack(self, each: Goroutine, place: Stack, channels: Sequence[int]) -> int | None:
+    def _on_stack(self, each: Goroutine, place: Stack, channels: Sequence[int]) -> int:
         """The timer or ticker on its stack that sends to one of them: it begins with its channel,
-        and gives that to what it calls.
+        and gives that to what it calls. 0: there is none.
         """
         tried, slot = self._slots.get(place, (0, -1))
         if slot < 0 and tried >= _TRIES:
-            return None
+            return 0
         words = self._goroutines.words_of(each)
         if 0 <= slot < len(words) and self._is_one(words[slot], channels):
             return words[slot]
         if tried >= _TRIES:
-            return None
+            return 0
         likely = [n for n, word in enumerate(words) if word >= _LEAST_ADDRESS and not word % WORD]
         raw = self._memory.together([(words[n], WORD) for n in likely])
         begins = struct.unpack(f"<{len(likely)}Q", raw)
         first = [n for n, at in zip(likely, begins, strict=True) if at in channels]
         slot = next((n for n in first if self._is_one(words[n], channels)), -1)
         self._slots[place] = tried + 1, slot
-        return words[slot] if slot >= 0 else None
+        return words[slot] if slot >= 0 else 0
 
     def _is_one(self, at: int, channels: Sequence[int]) -> bool:
         channel = self._memory.word(at)
