@@ -74,6 +74,8 @@ class PerfhuntError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:  # a traceback shows it as well: the end of a log may be all that says why
+            self.add_note(hint)
 
 
 class UsageError(PerfhuntError):

@@ -131,6 +131,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--attach", action="store_true", help="only look at processes")
     parser.add_argument("--samples", type=int, default=1_000_000, help="lines that are drawn")
     parser.add_argument("--repeats", type=int, default=3, help="of each, interleaved")
+    parser.add_argument("--window", type=float, default=WINDOW, help="seconds of each measure")
     parser.add_argument("--threads", type=int, nargs="*", default=THREADS, help="of a target")
     parser.add_argument(
         "--pythons",
@@ -150,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
         for program in options.pythons:
             run = (program, *RUNTIMES["cpython"].run[1:])
             runtimes[f"cpython {_version(program)}"] = Runtime((), run)
-        seen, missing = measured(runtimes, options.threads, options.repeats, only)
+        seen, missing = measured(runtimes, options.threads, options.repeats, only, options.window)
         last |= {
             "backends": {name: each.cost() for name, each in seen.items()},
             "accuracy": {name: each.errors() for name, each in seen.items() if each.cpu_error},
@@ -165,7 +166,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measured(
-    runtimes: Mapping[str, Runtime], threads: Sequence[int], repeats: int, only: Sequence[str]
+    runtimes: Mapping[str, Runtime],
+    threads: Sequence[int],
+    repeats: int,
+    only: Sequence[str],
+    window: float = WINDOW,
 ) -> tuple[dict[str, Seen], dict[str, str]]:
     """What was seen by `runtime/threads`, and why others are missing, by name; of `only` some of
     the peers.
@@ -182,7 +187,7 @@ def measured(
             subprocess.run(runtime.build, check=True)
         for n in threads:
             try:
-                seen[f"{name}/{n}"] = _looked_at(runtime, n, repeats)
+                seen[f"{name}/{n}"] = _looked_at(runtime, n, repeats, window)
                 _tell(f"{name}/{n}", seen[f"{name}/{n}"])
             except PerfhuntError as error:
                 missing[f"{name}/{n}"] = error.message
@@ -193,7 +198,7 @@ def measured(
             missing[name] = f"{command[0]} is not here"
             continue
         for n in threads:
-            seen[f"{name}/{n}"] = _of_peer(command, n, repeats)
+            seen[f"{name}/{n}"] = _of_peer(command, n, repeats, window)
             _tell(f"{name}/{n}", seen[f"{name}/{n}"])
     return seen, missing
 
@@ -235,7 +240,7 @@ def _running(runtime: Runtime, threads: int) -> Iterator[Program]:
             process.kill()
 
 
-def _looked_at(runtime: Runtime, threads: int, repeats: int) -> Seen:
+def _looked_at(runtime: Runtime, threads: int, repeats: int, window: float) -> Seen:
     """perfhunt's own choice for a runtime: on-CPU stacks, looks and thread states, as at a knee."""
     seen = Seen()
     with _running(runtime, threads) as program, tempfile.TemporaryDirectory() as place:
@@ -250,9 +255,9 @@ def _looked_at(runtime: Runtime, threads: int, repeats: int) -> Seen:
             probes = LiveProbes(target, Path(place), time.monotonic, policy, runtime.opened)
             with closing(probes):
                 probes.open()
-                with probes.during("knee", WINDOW, on_cpu=True, waits=True) as capture:
+                with probes.during("knee", window, on_cpu=True, waits=True) as capture:
                     program.told()
-                    time.sleep(WINDOW)
+                    time.sleep(window)
                     work = program.told()
             if capture.profile is not None:
                 seen.cpu_error.append(_cpu_error(capture.profile, work.shares))
@@ -260,11 +265,11 @@ def _looked_at(runtime: Runtime, threads: int, repeats: int) -> Seen:
                 seen.wait_error.append(_wait_error(capture.instants, threads - 1))
             return work
 
-        _in_turn(program, attached, repeats, seen)
+        _in_turn(program, attached, repeats, seen, window)
     return seen
 
 
-def _of_peer(command: Sequence[str], threads: int, repeats: int) -> Seen:
+def _of_peer(command: Sequence[str], threads: int, repeats: int, window: float) -> Seen:
     seen = Seen()
     with (
         _running(RUNTIMES["cpython"], threads) as program,
@@ -274,10 +279,10 @@ def _of_peer(command: Sequence[str], threads: int, repeats: int) -> Seen:
         def attached() -> Work:
             with _tool(command, program.pid, Path(place, "out")):
                 program.told()
-                time.sleep(WINDOW)
+                time.sleep(window)
                 return program.told()
 
-        _in_turn(program, attached, repeats, seen)
+        _in_turn(program, attached, repeats, seen, window)
     return seen
 
 
@@ -294,20 +299,22 @@ def _tool(command: Sequence[str], pid: int, out: Path) -> Iterator[None]:
             tool.wait()
 
 
-def _in_turn(program: Program, attached: Callable[[], Work], repeats: int, seen: Seen) -> None:
+def _in_turn(
+    program: Program, attached: Callable[[], Work], repeats: int, seen: Seen, window: float
+) -> None:
     """Attached windows, each between two without: their ratios go into `seen`."""
-    before = _alone(program)
+    before = _alone(program, window)
     for _ in range(repeats):
         with_it = attached()
-        after = _alone(program)
+        after = _alone(program, window)
         seen.throughput.append(with_it.rate / ((before.rate + after.rate) / 2))
         seen.p99.append(with_it.p99 / ((before.p99 + after.p99) / 2))
         before = after
 
 
-def _alone(program: Program) -> Work:
+def _alone(program: Program, window: float) -> Work:
     program.told()
-    time.sleep(WINDOW)
+    time.sleep(window)
     return program.told()
 
 

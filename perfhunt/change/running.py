@@ -7,38 +7,90 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from perfhunt.change.readers.packages.manifests import normal_name
 from perfhunt.model import redact
 from perfhunt.model.redact import TWO_KEYS, of_one_key
 from perfhunt.model.run import Environment, Process, TargetProcess
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, format_duration
 from perfhunt.model.verdict.change import Change, Edit, Kind
+from perfhunt.target.code.compiled import (
+    INSTALLED,
+    NODE,
+    built_files,
+    is_built,
+    node_script,
+)
+from perfhunt.target.proc.process import cmdline
 
 # These are read when a process starts; schema and data are read as it runs.
 _LOADED = (Kind.CODE, Kind.CONFIG, Kind.DEPENDENCY)
 # Start times are kept in clock ticks of 10 ms, and the time of boot is known about as well.
 _TIME_GRAIN: Seconds = 0.02
+# Languages that only a compiler reads, whatever runs what it made of them.
+_COMPILED = frozenset(
+    {
+        *(".c", ".cc", ".cpp", ".cxx", ".cu", ".h", ".hh", ".hpp", ".pyx", ".pxd", ".rs", ".go"),
+        *(".zig", ".nim", ".d", ".swift", ".f", ".f90", ".s", ".S", ".asm"),
+    }
+)
 _LAUNCHES = (
     *("Dockerfile", "Containerfile", "compose", "Procfile", ".env", ".sh", ".service"),
     *("entrypoint", "package.json"),
 )
 
 
-def stale(change: Change, target: TargetProcess) -> tuple[str, ...]:
+def stale(
+    change: Change, target: TargetProcess, is_source: Callable[[str], bool] = lambda _: True
+) -> tuple[str, ...]:
     """Why the target may not be running the changed code; empty when nothing speaks against it.
 
-    Reads the modification times of the edited files in the repository's working tree.
+    Reads the modification times of the edited files in the repository's working tree, and of what
+    the target runs that was built. `is_source`: whether git keeps anything of a path.
     """
     root = Path(change.root)
     workers = [p for p in target.processes if p.pid in target.workers] or list(target.processes)
     return (
         *_elsewhere(root, workers),
         *_started_before(change, root, target, workers),
+        *_built_before(change, root, workers, is_source),
         *_other_repository(change, target),
     )
+
+
+def same_code(
+    change: Change, target: TargetProcess, before: str, after: str, place: str = ""
+) -> bool:
+    """Whether what runs is, byte for byte, what runs without an edit that it is built from;
+    `before` and `after` are hashes of it, "" where none was taken. `place`: a checkout that it runs
+    in.
+    """
+    workers = [p for p in target.processes if p.pid in target.workers]
+    roots = filter(None, (place, change.root))
+    return (
+        bool(before)
+        and before == after
+        and any(_built_from(change, process, root) for root in roots for process in workers)
+    )
+
+
+def of_own_tree(change: Change, target: TargetProcess, place: str) -> str:
+    """What a version that was started in its checkout, at `place`, runs of the user's own tree, so
+    that both versions run the same; "" for nothing that is known.
+    """
+    root, edited = Path(change.root), [Path(change.root, edit.path) for edit in change.files]
+    for process in (p for p in target.processes if p.pid in target.workers):
+        words = [value for word in process.cmdline for value in (word, word.partition("=")[2])]
+        named = [Path(word) for word in words if word.startswith("/")]
+        served = [p for p in named if any(p in (file, *file.parents) for file in edited)]
+        script = node_script(process) if process.runtime == NODE else None
+        for path in (Path(process.cwd), *served, *([script] if script else ())):
+            is_ours = root in (path, *path.parents) and INSTALLED not in path.parts
+            if is_ours and Path(place) not in (path, *path.parents):
+                return str(path)
+    return ""
 
 
 def differences(
@@ -96,6 +148,47 @@ def _started_before(
     if first and "--preload" in first.cmdline and first.started < latest:
         loaded = f"process {first.pid} loaded the code for its workers before {newest} was edited"
         yield f"{loaded} (--preload): restart the service"
+
+
+def _built_before(
+    change: Change, root: Path, workers: Sequence[Process], is_source: Callable[[str], bool]
+) -> Iterator[str]:
+    """The first process of which nothing that it runs was built after all of the edit."""
+    for process in workers:
+        files = built_files(process, change.root, is_source)
+        newest = max(files, key=lambda file: file.written, default=None)
+        written = {file.path for file in files}
+        edited = {
+            f for f in _built_from(change, process, change.root) if str(root / f) not in written
+        }
+        times = {file: t for file in edited if (t := _modified(root / file)) is not None}
+        if newest is None or not times or not newest.is_dated or _is_built_at_start(process):
+            continue
+        last = max(times, key=lambda file: times[file])
+        if newest.written < times[last]:
+            early = format_duration(times[last] - newest.written)
+            yield (
+                f"{newest.path}, the newest of what process {process.pid} runs that was built, was"
+                f" written {early} before {last} was edited: build it, and restart the service"
+            )
+            return
+
+
+def _built_from(change: Change, process: Process, root: str) -> list[str]:
+    """The edited files of which a process runs only what was built from them, at `root`."""
+    kinds, whole = (Kind.CODE, Kind.DEPENDENCY), is_built(process, root)
+    return [
+        atom.file
+        for atom in change.atoms
+        if (atom.kind in kinds and whole) or PurePosixPath(atom.file).suffix in _COMPILED
+    ]
+
+
+def _is_built_at_start(process: Process) -> bool:
+    """Whether `go run` started it: that builds anew whatever was edited, and takes what it built
+    from the same text before.
+    """
+    return tuple(Path(word).name for word in cmdline(process.parent)[:2]) == ("go", "run")
 
 
 def _modified(path: Path) -> Seconds | None:

@@ -33,6 +33,7 @@ from perfhunt.model.redact import Mark
 from perfhunt.model.run import Began, EventWatcher, Noted, unwatched
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
+from perfhunt.model.verdict.change import Change
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.files import make_directory, read_json, write_atomic
@@ -203,7 +204,8 @@ class CommitTest:
             )
             return "good"
         try:
-            word = self._measured(commit)
+            # The ends must not run one program; commits between may well change nothing in it.
+            word = self._measured(commit, change if self.paired is None else None)
         except UsageError as error:
             if self.paired is None:
                 raise  # the good one does not start either: nothing to do with this commit
@@ -212,12 +214,12 @@ class CommitTest:
         self.watch(Noted(f"{commit[:SHORT]} is {LABELS[word]}: {word}"))
         return LABELS[word]
 
-    def _measured(self, commit: str) -> Word:
+    def _measured(self, commit: str, change: Change | None) -> Word:
         command, prepare = self.request.command, self.request.prepare
         directory = self.request.store / "bisect" / fresh_id()
         with (
             versions(self.repository, self.good, commit, command, prepare, self.watch) as commands,
-            paired_bench(self.question, commands, directory, self.watch) as pair,
+            paired_bench(self.question, commands, directory, self.watch, change) as pair,
         ):
             return self._compared(pair)
 

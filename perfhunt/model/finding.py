@@ -35,6 +35,7 @@ class BottleneckClass(StrEnum):
     DELAYED_ACK = "delayed-ack"  # answers in pieces wait for the client to acknowledge the first
     CONNECTIONS = "connections"  # a new one per request
     BACKLOG = "backlog"  # the accept queue is full
+    DESCRIPTORS = "descriptors"  # a process may open no more files
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores
@@ -56,7 +57,12 @@ FORMER_CLASSES: Mapping[str, BottleneckClass] = {
 
 # What happens between client and service: no function is to blame for it, nor could one be changed.
 ON_THE_WIRE = frozenset(
-    {BottleneckClass.DELAYED_ACK, BottleneckClass.CONNECTIONS, BottleneckClass.BACKLOG}
+    {
+        BottleneckClass.DELAYED_ACK,
+        BottleneckClass.CONNECTIONS,
+        BottleneckClass.BACKLOG,
+        BottleneckClass.DESCRIPTORS,
+    }
 )
 
 
@@ -100,6 +106,7 @@ class CautionCode(StrEnum):
     THROTTLED = "throttled"  # by the CPU quota, and something else stops it
     MEMORY_LIMIT = "memory-limit"  # nearly used up, or killed for, and something else stops it
     TASKS_REFUSED = "tasks-refused"  # no more threads or processes were allowed
+    FILES_LIMIT = "files-limit"  # a process could open no more, and something else stops it
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
@@ -209,7 +216,9 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class ProbeEffect:
-    """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing).
+    """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing), `cpu` of
+    CPU seconds per request. `between` has the interval of each at 95 %, by its name here, where it
+    is known: from so many seconds, or spans for CPU.
 
     `flagged` when throughput or p99 moved by more than 5 % and more than the quiet spans differ
     among themselves.
@@ -222,13 +231,14 @@ class ProbeEffect:
     quiet_p99: tuple[float, ...] = field(default=())
     flagged: bool = False
     note: str = ""
+    between: Mapping[str, Interval] = field(default_factory=dict)
 
 
 class LatencyPart(StrEnum):
     """What a part of a request's latency was spent on."""
 
     CPU = "cpu"
-    RUN_QUEUE = "run_queue"  # for a CPU that the service's own threads had
+    RUN_QUEUE = "run_queue"  # for a CPU that its own threads had, or that its quota kept from it
     NEIGHBOURS = "neighbours"  # for a CPU that other programs had
     GIL = "gil"
     LOCK = "lock"

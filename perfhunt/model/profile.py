@@ -111,6 +111,9 @@ class Frame:
         return (self.function, self.file)
 
 
+# On top of the stack of a thread that collects garbage now, in the word that V8 has for it.
+COLLECTS_GARBAGE = Frame("(garbage collector)")
+
 Stack: TypeAlias = tuple[Frame, ...]  # root first
 
 

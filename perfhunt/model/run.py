@@ -164,6 +164,8 @@ class Environment:
     git_diff_sha256: str = ""
     # A commit of the working tree as it was measured, when it was not the revision's own tree.
     git_snapshot: str = ""
+    # A hash of what the target runs that a build wrote; "" where it runs its sources.
+    code_sha256: str = ""
     # What is installed in the target's environment: name -> version.
     distributions: Mapping[str, str] = field(default_factory=dict)
     # A mark of the target's environment variables, under the store's key; values are never stored.

@@ -161,6 +161,8 @@ class Resources:
     memory_limit: Bytes | None = None
     memory_limit_source: str = ""
     fds: int | None = None
+    fds_most: int | None = None  # of the process nearest to its limit of them
+    fds_limit: int | None = None
     threads: int | None = None
     processes: int | None = None
     switches_voluntary: float | None = None  # per second
@@ -178,10 +180,8 @@ class Resources:
     listen_drops: int | None = None  # SYNs dropped for any reason, overflows among them
     syn_retransmits: int | None = None  # sent again from this host
     retransmits: int | None = None  # segments that the target's side sent again
-    # Remote endpoint -> ESTABLISHED, highest seen.
-    connections: Mapping[str, int] = field(default_factory=dict)
-    # Connections of clients with bytes that no thread has read yet, on average, and its error.
-    unread: float | None = None
+    connections: Mapping[str, int] = field(default_factory=dict)  # to whom -> highest seen
+    unread: float | None = None  # connections of clients with bytes not read yet, on average
     unread_error: float = 0.0
 
 
@@ -208,6 +208,7 @@ class Interference:
     cores: Cores | None = None  # of the host
     target_ran: Cores | None = None
     target_waited: Cores | None = None
+    target_busy: Cores | None = None  # of the cores that it may run on, whoever kept them so
     generator_ran: Cores | None = None
     generator_waited: Cores | None = None
     others: Cores | None = None

@@ -21,8 +21,11 @@ from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import running_program
 from perfhunt.target.proc.threads import tids
 from perfhunt.target.proc.tree import working_pids
+from perfhunt.target.watcher import RESOURCES_OF_HOST, affordable_period
 
-_LOOK_EVERY: Seconds = 0.25  # a worker that lives three seconds loses a tenth of them, no more
+# A worker that lives three seconds loses a tenth of them, no more; of a process of many threads,
+# each of which is asked for its children, a third.
+_LOOK_EVERY, _LOOK_AT_LEAST_EVERY = 0.25, 1.0
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 _STARTS_PER_SECOND = 2.0  # of recordings; to begin one costs py-spy a fifth of a second of CPU
 _DOCTOR = "perfhunt doctor --pid PID"
@@ -154,8 +157,14 @@ class FollowingCapture:
         return (Loss(EvidenceKind.ON_CPU, share, "; ".join(whys), _NEXT),)
 
     def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_EVERY) and time.monotonic() < self._end:
-            self._look(self._workers())
+        every = _LOOK_EVERY
+        while not self._stop.wait(every) and time.monotonic() < self._end:
+            began = time.thread_time()
+            workers = self._workers()
+            spent = time.thread_time() - began
+            most = affordable_period(spent, RESOURCES_OF_HOST, enough=_LOOK_AT_LEAST_EVERY)
+            every = max(_LOOK_EVERY, most)
+            self._look(workers)
         self._took = time.monotonic() - self._began
 
     def _look(self, workers: Sequence[int]) -> None:
@@ -187,7 +196,8 @@ class FollowingCapture:
         if not self._parts:  # Those that come later are added to what these give: as they are.
             threads = max((len(tids(pid)) for pid in pids), default=0)
             self._mode = self._profiler.mode_under_load(self._mode, threads)
-            self._rate_hz = self._profiler.rate_for(self._rate_hz, len(pids))
+            rate = self._profiler.rate_for(self._rate_hz, len(pids), threads, seconds)
+            self._rate_hz = rate
         programs = {pid: running_program(pid) for pid in pids}
         # Files are named for a pid: those of another program that had it stay.
         out = self._out / f"again-{self._restarts}" if self._restarts else self._out

@@ -14,6 +14,7 @@ from perfhunt.profilers.profiler import Looker, LookerMaker
 from perfhunt.profilers.release import capture_targets, release
 from perfhunt.target.proc.process import running_program
 from perfhunt.target.proc.tree import working_pids
+from perfhunt.target.watcher import STACKS_OF_HOST, affordable_period
 
 _GIVE_UP = 10  # failed looks in a row, with none that worked
 _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
@@ -34,7 +35,7 @@ class InstantsCapture:
 
     `pids` are the workers, `make` how they are looked at; with `root` their replacements are
     followed. `clock` gives seconds since the run began. The rate is lowered until looking costs no
-    more than it may.
+    more than it may, of all cores and of one.
     """
 
     def __init__(
@@ -163,7 +164,7 @@ class InstantsCapture:
     def _take(self) -> Seconds:
         """Look once; how long to wait until the next look."""
         at, threads = self._clock(), list[ThreadSample]()
-        spent, period = 0.0, 0.0
+        spent, period, enough = 0.0, 0.0, 0.0
         for looker in list(self._lookers.values()):
             before, own = looker.cpu, time.thread_time()
             try:
@@ -174,11 +175,12 @@ class InstantsCapture:
             cost = looker.cpu - before + time.thread_time() - own
             spent += cost
             period = max(period, 1.0 / looker.rate_hz)
+            enough = max(enough, 1.0 / looker.enough_hz)
         self._cpu += spent
         if threads:
             self._instants.append(Instant(at, tuple(threads)))
-        limit = min((looker.cost_limit for looker in self._lookers.values()), default=1.0)
-        return max(period, spent / limit)
+        most = min((looker.cost_limit for looker in self._lookers.values()), default=1.0)
+        return max(period, affordable_period(spent, STACKS_OF_HOST, enough=enough, most=most))
 
     def _fail(self, failed: AttachFailed) -> None:
         self._errors += 1

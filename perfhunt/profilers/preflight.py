@@ -120,7 +120,7 @@ def _plan(target: TargetProcess) -> Iterator[Check]:
     """What a run would attach, and why that."""
     plan = choose(target)
     if plan.profiler is not None:
-        how = f"{plan.profiler.name} at {RATE_HZ}/s ({plan.mode}): {plan.because}"
+        how = f"{plan.profiler.name} at up to {RATE_HZ}/s ({plan.mode}): {plan.because}"
         yield ok("what runs", how)
     else:
         yield ok("what runs", f"nothing samples {target.runtime or 'this runtime'}")

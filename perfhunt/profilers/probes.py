@@ -106,15 +106,18 @@ class Attachment:
         for capture in (self._profile_capture, self._instants_capture):
             if capture is not None:
                 capture.stop()
-        # Peers first: their last look asks where threads were seen to wait.
-        self.peers = self._probes.take_peers()
-        if self._probes.sampler is not None:
-            self.states = self._probes.sampler.take(self._name)
-        if self._profile_capture is not None:
-            self.profile = self._probes.taken(EvidenceKind.ON_CPU, self._profile_capture)
-        if self._instants_capture is not None:
-            self.instants = self._probes.taken(EvidenceKind.WAITS, self._instants_capture)
-        self.losses = self._probes.lost()
+        try:
+            # Peers first: their last look asks where threads were seen to wait.
+            self.peers = self._probes.take_peers()
+            if self._probes.sampler is not None:
+                self.states = self._probes.sampler.take(self._name)
+        finally:
+            # Reading a recording also takes away what of it is not kept.
+            if self._profile_capture is not None:
+                self.profile = self._probes.taken(EvidenceKind.ON_CPU, self._profile_capture)
+            if self._instants_capture is not None:
+                self.instants = self._probes.taken(EvidenceKind.WAITS, self._instants_capture)
+            self.losses = self._probes.lost()
 
     def span_of(self, trial: Trial) -> Span:
         """What was captured while `trial` ran."""

@@ -93,8 +93,10 @@ class Profiler(Protocol):
         """
         return mode
 
-    def rate_for(self, rate_hz: int, processes: int) -> int:
-        """Samples per second of each of so many processes, when `rate_hz` is wanted of one."""
+    def rate_for(self, rate_hz: int, processes: int, threads: int, seconds: Seconds) -> int:
+        """Samples per second of each of so many processes, of which the busiest has `threads`
+        threads, for so long, when `rate_hz` is wanted of one.
+        """
         return rate_hz
 
     def attach(

@@ -17,15 +17,19 @@ from dataclasses import dataclass, field
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.states import States, ThreadState, ThreadTime
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import ThreadFile, thread_name, tids
 from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
+from perfhunt.target.watcher import STATES_OF_HOST, affordable_period
 
 _SMOOTHING = 0.1  # the weight of the last look in the period, so that one slow look changes little
 _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
-_TIMES_EVERY: Seconds = 0.1  # between readings of schedstat: a thread that ends loses no more
+# Between readings of schedstat: a thread that ends loses no more. With many threads it takes as
+# long as keeps them to a quarter of what looks may cost, a second at most.
+_TIMES_EVERY, _TIMES_AT_LEAST_EVERY = 0.1, 1.0
+_OF_TIMES: Share = 0.25
 _LIVED = 0.5  # of a span; a thread that was there for less is one of the short-lived
 _NANOSECONDS = 1e9  # per second
 
@@ -33,10 +37,11 @@ _NANOSECONDS = 1e9  # per second
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How often a sampler looks, in looks a second, and what of one core that may cost: beyond it
-    the sampler looks less often.
+    the sampler looks less often. More than `enough` it looks only where this host has the cores.
     """
 
     rate: float = 50.0  # from Python, faster costs more than it shows
+    enough: float = 8.0  # tells what was waited for half of the time to 10 points in ten seconds
     slowest: float = 5.0  # a hold of half a minute still has 150 looks
     cost: float = 0.04
 
@@ -54,7 +59,28 @@ class _Thread:
     last: Seconds
     times: tuple[int, int] = (0, 0)  # ns on a CPU, ns in the run queue, at the last reading
     start: tuple[int, int] = (0, 0)  # the same at the start of the span
-    waits: Counter[Wait] = field(default_factory=Counter)
+    _waits: Counter[Wait] = field(default_factory=Counter)
+    _last: Wait = RUNNING  # at so many looks in a row, which are not among the others yet
+    _row: int = 0
+
+    def saw(self, wait: Wait) -> None:
+        """Count what it waited for at a look."""
+        if wait is not self._last:  # A count is dear where 200 threads are looked at.
+            self.waits()
+            self._last = wait
+        self._row += 1
+
+    def waits(self) -> Counter[Wait]:
+        """At how many looks it waited for what, since it was met or `begin`."""
+        if self._row:
+            self._waits[self._last] += self._row
+            self._row = 0
+        return self._waits
+
+    def begin(self, now: Seconds) -> None:
+        """Count from here."""
+        self.since, self.start = now, self.times
+        self.waits().clear()
 
     def close(self) -> None:
         for file in filter(None, (self.syscall, self.schedstat)):
@@ -95,6 +121,7 @@ class StateSampler:
         self._ticks = 0
         self._cost = 0.0
         self._tree_at = self._times_at = float("-inf")
+        self._times_every = _TIMES_EVERY
         self._tree: list[int] = []
         self._span_start: Seconds = 0.0
         self._failure: Exception | None = None
@@ -145,7 +172,7 @@ class StateSampler:
         """Where the sockets lead that threads were seen to wait on, in this span."""
         with self._lock:
             seen = [*self._threads.values(), *self._ended]
-            waits = (wait for thread in seen for wait in thread.waits)
+            waits = (wait for thread in seen for wait in thread.waits())
             return frozenset(wait.on for wait in waits if wait.state is ThreadState.SOCKET)
 
     def _begin(self) -> None:
@@ -155,8 +182,7 @@ class StateSampler:
         self._ended.clear()
         self._read_times(now)
         for thread in self._threads.values():
-            thread.since, thread.start = now, thread.times
-            thread.waits.clear()
+            thread.begin(now)
         self._span_start, self._ticks, self._cost = now, 0, 0.0
 
     def _run(self) -> None:
@@ -166,16 +192,18 @@ class StateSampler:
             self._failure = error
 
     def _watch(self) -> None:
-        period = fastest = 1.0 / self._pace.rate
+        pace = self._pace
+        period = fastest = 1.0 / pace.rate
+        enough, slowest = 1.0 / pace.enough, 1.0 / pace.slowest
         while not self._stop.wait(period):
             began = time.thread_time()
             with self._lock:
                 self._look()
                 spent = time.thread_time() - began
                 self._cost += spent
-            affordable = max(fastest, spent / self._pace.cost)
-            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * affordable
-            period = min(1.0 / self._pace.slowest, smooth)
+            affordable = affordable_period(spent, STATES_OF_HOST, enough=enough, most=pace.cost)
+            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * max(fastest, affordable)
+            period = min(slowest, smooth)
 
     def _look(self, first: bool = False) -> None:
         now = self._clock()
@@ -189,8 +217,12 @@ class StateSampler:
                 thread = self._threads.get((pid, tid)) or self._meet(pid, tid, now, first)
                 if thread.syscall is not None:
                     self._look_at(thread, thread.syscall, waits, now)
-        if now - self._times_at >= _TIMES_EVERY:
+        if now - self._times_at >= self._times_every:
+            began = time.thread_time()
             self._read_times(now)
+            spent = (time.thread_time() - began) / _OF_TIMES
+            every = affordable_period(spent, STATES_OF_HOST, enough=_TIMES_AT_LEAST_EVERY)
+            self._times_every = max(_TIMES_EVERY, every)
         self._ticks += 1
 
     def _look_at(
@@ -208,7 +240,7 @@ class StateSampler:
                 self._meet(thread.pid, thread.tid, now, first=False)
             return
         thread.last = now
-        thread.waits[waits.wait(thread.tid, line)] += 1
+        thread.saw(waits.wait(thread.tid, line))
 
     def _meet(self, pid: int, tid: int, now: Seconds, first: bool) -> _Thread:
         thread = _Thread(
@@ -304,7 +336,7 @@ def _thread_time(thread: _Thread, seconds: Seconds) -> ThreadTime:
     rest = max(0.0, life - on_cpu - queued)
     states = {str(ThreadState.ON_CPU): on_cpu, str(ThreadState.RUN_QUEUE): queued}
     endpoints: dict[str, float] = {}
-    waits = Counter({wait: n for wait, n in thread.waits.items() if wait != RUNNING})
+    waits = Counter({wait: n for wait, n in thread.waits().items() if wait != RUNNING})
     total = waits.total()
     if rest and not total:
         # It was never seen waiting: it ran each time somebody looked, or nobody could look.

@@ -6,19 +6,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile
 
+# Raises AttachFailed where what was recorded is no profile.
+ProfileReader: TypeAlias = Callable[[], Profile]
+
 
 class ThreadCapture:
-    """A capture whose `work` runs in a thread. It is given an event that says "stop now" and
-    returns the profile.
+    """A capture whose `work` runs in a thread. It is given an event that says "stop now", and
+    returns what reads the profile: reading takes CPU, of which the target needs all until its load
+    is over.
     """
 
-    def __init__(self, work: Callable[[threading.Event], Profile], name: str) -> None:
+    def __init__(self, work: Callable[[threading.Event], ProfileReader], name: str) -> None:
         self._work = work
         self._ask_stop = threading.Event()
+        self._read: ProfileReader | None = None
         self._profile: Profile | None = None
         self._failure: AttachFailed | None = None
         self._worker = threading.Thread(target=self._run, name=name, daemon=True)
@@ -36,12 +42,14 @@ class ThreadCapture:
         none.
         """
         self._worker.join()
-        if self._profile is None:
+        if self._read is None:
             raise self._failure or AttachFailed("the capture ended without a profile")
+        if self._profile is None:
+            self._profile = self._read()
         return self._profile
 
     def _run(self) -> None:
         try:
-            self._profile = self._work(self._ask_stop)
+            self._read = self._work(self._ask_stop)
         except AttachFailed as failed:
             self._failure = failed

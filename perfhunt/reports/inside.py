@@ -11,7 +11,7 @@ from perfhunt.model.finding import Finding
 from perfhunt.model.inside.look import InsideLook, InsideTool, LineUse
 from perfhunt.model.run import Run
 from perfhunt.model.units import Share, format_bytes, format_duration, format_rate, format_share
-from perfhunt.reports.words import file_words, ratio_words
+from perfhunt.reports.words import change_words, file_words, ratio_words
 
 LINES = 3  # of a function that are told: those that use most
 LEAKS = 5
@@ -156,12 +156,11 @@ def _cost(look: InsideLook, brief: bool) -> str:
     effect = look.effect
     cost = "cost not measured"
     if effect is not None and effect.throughput is not None:
-        changes = (
-            f"throughput {ratio_words(effect.throughput)}",
-            f"p99 {ratio_words(effect.p99)}",
-            f"CPU per request {ratio_words(effect.cpu)}",
+        named = {"throughput": "throughput", "p99": "p99", "cpu": "CPU per request"}
+        cost = ", ".join(
+            f"{words} {ratio_words(getattr(effect, name)) if brief else change_words(effect, name)}"
+            for name, words in named.items()
         )
-        cost = ", ".join(changes)
     doubt = f" ({effect.note})" if effect is not None and effect.note and not brief else ""
     said = f"under {look.tool}, {format_duration(look.seconds)} at {format_rate(look.rate)}:"
     return "; ".join(filter(None, (f"{said} {cost}{doubt}", look.missing, *look.notes)))

@@ -27,6 +27,7 @@ from perfhunt.reports.words import (
     allowed,
     bottleneck_words,
     capacity_words,
+    change_words,
     criterion_words,
     held_at,
     knee_kind,
@@ -39,7 +40,6 @@ from perfhunt.reports.words import (
     plural,
     predicted_words,
     prediction,
-    ratio_words,
     route_words,
     sample_words,
 )
@@ -255,11 +255,10 @@ def _trust(run: Run) -> str:
     lines = []
     effect = run.probe_effect
     if effect is not None:
-        throughput, p99 = ratio_words(effect.throughput), ratio_words(effect.p99)
+        throughput, p99, cpu = (change_words(effect, n) for n in ("throughput", "p99", "cpu"))
         flag = " — **flagged**." if effect.flagged else "."
-        lines.append(
-            f"{_text(f'Profiling changed throughput by {throughput} and p99 by {p99}')}{flag}"
-        )
+        words = f"throughput by {throughput}, p99 by {p99} and CPU per request by {cpu}"
+        lines.append(f"{_text(f'Profiling changed {words}')}{flag}")
     lines += [
         _text(c.sentence) + (f" Next: {code(c.next)}" if c.next else "") for c in run.cautions
     ]

@@ -32,6 +32,7 @@ from perfhunt.reports.words import (
     allowed,
     bottleneck_words,
     capacity_words,
+    change_words,
     criterion_words,
     knee_kind,
     knee_words,
@@ -43,7 +44,6 @@ from perfhunt.reports.words import (
     plural,
     predicted_words,
     prediction,
-    ratio_words,
     route_words,
     sample_words,
 )
@@ -305,8 +305,11 @@ def _trust(run: Run, screen: Screen) -> list[str]:
     effect = run.probe_effect
     if effect is not None:
         flag = "  FLAGGED: the profile disturbed the service" if effect.flagged else ""
-        throughput, p99 = ratio_words(effect.throughput), ratio_words(effect.p99)
-        said = f"profiling changed throughput by {throughput}, p99 by {p99}{flag}"
+        throughput, p99, cpu = (change_words(effect, n) for n in ("throughput", "p99", "cpu"))
+        said = (
+            f"profiling changed throughput by {throughput}, p99 by {p99}, CPU per request by"
+            f" {cpu}{flag}"
+        )
         lines += _wrapped(said, "", screen)
     doubts = [
         c for c in run.cautions if c.code != CautionCode.NO_KNEE or not _told(run, c.sentence)

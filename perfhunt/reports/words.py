@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
-from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding, WhatIf
+from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding, ProbeEffect, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.run import Run, RunKind
@@ -36,6 +36,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.DELAYED_ACK: "waiting for delayed acknowledgements",
     BottleneckClass.CONNECTIONS: "a connection per request",
     BottleneckClass.BACKLOG: "a full accept queue",
+    BottleneckClass.DESCRIPTORS: "the number of files that it may open",
     BottleneckClass.LIMITER: "a rate limiter",
     BottleneckClass.GENERATOR: "the load generator itself",
     BottleneckClass.HOST: "other work on the host",
@@ -290,6 +291,15 @@ def ratio_words(ratio: float | None) -> str:
     if ratio is None:
         return "—"
     return f"{'+' if ratio >= 1 else '−'}{abs(ratio - 1) * 100:.1f} %"
+
+
+def change_words(effect: ProbeEffect, name: str) -> str:
+    """One of its ratios as a change with its doubt: `+2.1 % (−1.4 to +5.7 %, n=38)`."""
+    known, ratio = effect.between.get(name), getattr(effect, name)
+    if known is None:
+        return ratio_words(ratio)
+    low, high = ratio_words(known.low).removesuffix(" %"), ratio_words(known.high)
+    return f"{ratio_words(ratio)} ({low} to {high}, n={known.n})"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

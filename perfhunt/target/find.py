@@ -21,7 +21,7 @@ from perfhunt.target.listeners import is_at, listeners, unix_listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.namespaces import Namespace, lives_apart, shares_files
-from perfhunt.target.proc.process import cmdline, status_field, uid, variables
+from perfhunt.target.proc.process import cmdline, stat, status_field, uid, variables
 from perfhunt.target.proc.sockets import (
     abstract_listening,
     held_inodes,
@@ -43,6 +43,7 @@ _HOUSEKEEPING = (
     "multiprocessing.semaphore_tracker",
 )
 
+_STOPPED = "T"  # of a stat: stopped by a signal (proc(5))
 _MOST_BESIDE = 4  # programs beside the service that a note names
 
 
@@ -76,6 +77,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
     serving = served[0].pids if served else (root,)
     workers = _workers(processes, serving)
     lead = next((process for process in processes if process.pid in workers), processes[0])
+    _refuse_halted(workers)
     cpu, cpu_source = _cpu_limit(lead)
     memory, memory_source = cgroup.memory_limit(lead.pid)
     return TargetProcess(
@@ -94,6 +96,22 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
         application=application_of(processes),
     )
+
+
+def _refuse_halted(workers: Sequence[int]) -> None:
+    """Raises TargetNotFound where all that would do the work was made to stand still: such a
+    service is not idle.
+    """
+    if all((now := stat(pid)) is not None and now.state == _STOPPED for pid in workers):
+        raise TargetNotFound(
+            f"pid {workers[0]} is stopped (by SIGSTOP, or Ctrl-Z in its terminal)",
+            f"Let it go on: kill -CONT {' '.join(map(str, workers))}",
+        )
+    if all(cgroup.is_frozen(pid) for pid in workers):
+        raise TargetNotFound(
+            f"pid {workers[0]} is frozen, as its container or control group is",
+            "Let it go on: docker unpause CONTAINER (systemctl thaw UNIT)",
+        )
 
 
 def _cpu_limit(lead: Process) -> tuple[Cores, str]:

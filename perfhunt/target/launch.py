@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Cores, Seconds
 from perfhunt.target.leash import KeptCommand, inherited, run, spawn
 from perfhunt.target.proc.files import tail as end_of_file
-from perfhunt.target.proc.sockets import endpoint_name, held_listening
+from perfhunt.target.proc.process import cpu_used, stat
+from perfhunt.target.proc.sockets import connection_ports, endpoint_name, held_listening
 from perfhunt.target.proc.tree import descendants
 
 # Generous: only a command that will never listen waits so long.
@@ -33,6 +35,10 @@ _CONNECTS: Seconds = 0.5
 # A server that takes a request and is silent for so long is up: it may wait for its first client to
 # load what it needs.
 SILENT: Seconds = 10.0
+_LOOKS_EVERY: Seconds = 1.0  # at what a command does that does not listen yet
+_AT_WORK: Cores = 0.2  # a build takes all there are, what tries again each second next to nothing
+_LOWEST, _PORTS = 10_000, 65_536  # well-known services lie below
+_DRAWN = 50  # of which hardly all are taken
 _POLL: Seconds = 0.02
 _TAIL = 600  # bytes of the log shown when it would not start
 
@@ -73,11 +79,14 @@ Ready = Callable[[Launched, Seconds], bool]  # whether it is up; may take so man
 
 
 def free_port(preferred: int = 0) -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now: `preferred` if it is free, else any.
+    """A TCP port of 127.0.0.1 that nothing listens on now: `preferred` if it is free, else any. It
+    is none that the kernel gives to connections, while there are others: on a busy host one of them
+    has it before a service that starts slowly does.
 
     Raises PerfhuntError when the system has none left.
     """
-    for port in (preferred, 0):
+    drawn = _apart_from_connections()
+    for port in (*filter(None, (preferred,)), *drawn, 0):
         with socket.socket() as probe:
             # A port whose last connections still rest in TIME_WAIT is free to listen on.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,6 +94,13 @@ def free_port(preferred: int = 0) -> int:
                 probe.bind(("127.0.0.1", port))
                 return int(probe.getsockname()[1])
     raise PerfhuntError("no port of 127.0.0.1 is free", "Look at what takes them: ss -tan")
+
+
+def _apart_from_connections() -> list[int]:
+    """Some ports, drawn by lot, that no connection is given (ip_local_port_range)."""
+    low, high = connection_ports()
+    others = [*range(_LOWEST, low), *range(high + 1, _PORTS)]
+    return SystemRandom().sample(others, min(_DRAWN, len(others)))
 
 
 def prepare(command: ServiceCommand) -> None:
@@ -199,11 +215,12 @@ def await_ready(
 ) -> Seconds:
     """Seconds until it was `ready`: until it answered a request, whatever the answer.
 
-    Raises UsageError with its log when it ends or is not ready in time, Stopped when `stop` gives a
+    What is busy and listens nowhere yet, as a build is, has longer: `within` begins anew. Raises
+    UsageError with its log when it ends or is not ready in time, Stopped when `stop` gives a
     reason.
     """
-    began = time.monotonic()
-    while (passed := time.monotonic() - began) < within:
+    began, work = time.monotonic(), _AtWork(service, within)
+    while (passed := time.monotonic() - work.last) < within:
         if why := stop():
             raise Stopped(why)
         code = service.process.poll()
@@ -214,15 +231,43 @@ def await_ready(
             )
         if ready(service, within - passed):
             return time.monotonic() - began
+        work.look()
         time.sleep(_POLL)
     hint = (
         f"The command must listen on $PORT (here {service.port}): put $PORT or {{port}} in it."
         f"{_elsewhere(service)} {tail(service.log)}"
     )
     raise UsageError(
-        f"{service.command.name} did not listen on port {service.port} within {within:.0f} s",
+        f"{service.command.name} did not listen on port {service.port} within"
+        f" {time.monotonic() - began:.0f} s",
         hint.strip(),
     )
+
+
+class _AtWork:
+    """When a command was last seen at work (`last`, by time.monotonic): compiling, or loading, as
+    what will listen does before. Who waits for others, and tries again and again, is not.
+    """
+
+    def __init__(self, service: Launched, within: Seconds) -> None:
+        self._service, self._every = service, min(_LOOKS_EVERY, within / 4)
+        self.last = self._began = self._at = time.monotonic()
+        self._cpu = self._used()
+
+    def look(self) -> None:
+        """See what it does now, once in a while."""
+        now = time.monotonic()
+        if now - self._at < self._every:
+            return
+        used = self._used()
+        works = used - self._cpu >= _AT_WORK * (now - self._at)
+        if works and now - self._began < _PREPARED_WITHIN and not _listens(self._service):
+            self.last = now
+        self._at, self._cpu = now, used
+
+    def _used(self) -> Seconds:
+        tree = (stat(pid) for pid in descendants([self._service.pid]))
+        return sum(cpu_used(each) + each.children_cpu for each in tree if each is not None)
 
 
 def _left_behind(service: Launched) -> str:
@@ -235,9 +280,13 @@ def _left_behind(service: Launched) -> str:
 
 def _elsewhere(service: Launched) -> str:
     """Where it listens instead, as a sentence; "" where that is nowhere, or is not told."""
-    held = [row for pid in descendants([service.pid]) for row in held_listening(pid)]
-    places = ", ".join(sorted({endpoint_name(row.local, row.local_port) for row in held}))
+    places = ", ".join(sorted(_listens(service)))
     return f" It listens on {places} instead." if places else ""
+
+
+def _listens(service: Launched) -> set[str]:
+    held = [row for pid in descendants([service.pid]) for row in held_listening(pid)]
+    return {endpoint_name(row.local, row.local_port) for row in held}
 
 
 def check_alive(service: Launched) -> None:

@@ -1,12 +1,32 @@
-"""A thread that looks at something again and again, and keeps what ended it for whoever asks."""
+"""A thread that looks at something again and again, and keeps what ended it for whoever asks; how
+often that may be, by what it costs.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
 from perfhunt.errors import PerfhuntError
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
+
+# What perfhunt takes of all cores of its host while it looks at a target that may need them all:
+# the states of threads, what the target uses, and, while it is profiled, the stacks of all threads.
+STATES_OF_HOST: Share = 0.006
+RESOURCES_OF_HOST: Share = 0.004
+STACKS_OF_HOST: Share = 0.01
+
+
+def affordable_period(
+    spent: Seconds, of_host: Share, *, enough: Seconds, most: Share = 1.0
+) -> Seconds:
+    """How long after each other looks may begin that take `spent` of CPU each: so long that they
+    keep to a share of all cores of this host, or `enough`, where that is sooner; but never so soon
+    that they take more than `most` of one core.
+    """
+    shared = spent / (of_host * (os.cpu_count() or 1))
+    return max(spent / most, min(shared, enough))
 
 
 class Watcher:

@@ -24,6 +24,7 @@ from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
+from perfhunt.model.verdict.change import Change
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.rundir import RunDirectory
 from perfhunt.store.testfile import read_question
@@ -56,8 +57,8 @@ def verify(
     return done.exit_code, done.stdout.splitlines(), done.exception
 
 
-def profiles(waiting: float) -> VersionProfiles:
-    level, page = Frame("level", "web/stock.py", 2), Frame("title", "web/pages.py")
+def profiles(waiting: float, file: str = "web/stock.py") -> VersionProfiles:
+    level, page = Frame("level", file, 2), Frame("title", "web/pages.py")
     stacks = {(level, Frame("[lock]", kind=FrameKind.WAIT)): waiting, (page,): 50.0}
     return VersionProfiles(
         Measured(Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 10.0, stacks, ticks=80), 100.0)
@@ -91,6 +92,7 @@ class Bench:
         commands: Mapping[str, ServiceCommand],
         directory: Path,
         watch: object,
+        change: Change,
     ) -> Iterator[object]:
         directory.mkdir(parents=True)
         self.question = question
@@ -129,6 +131,19 @@ def test_both_versions_are_checked_out_and_started_where_the_command_was_typed(
     assert "<svg" in (kept / "difference.svg").read_text()
     assert b"+    return 4" in (kept / "change.patch").read_bytes()
     assert len(git(shop, "worktree", "list").splitlines()) == 1
+
+
+def test_versions_that_both_ran_the_users_own_copy_were_not_compared(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bench(monkeypatch, Word.NO_CHANGE)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
+    own = profiles(1.0, str(shop / "web/stock.py"))
+    monkeypatch.setattr(verify_command, "profile_versions", lambda *_: {BASE: own, HEAD: own})
+    code, lines, _ = verify("--base", "HEAD", command=("serve", "--port", "{port}"))
+    event = json.loads(lines[-1])
+    assert (code, event["word"]) == (91, "INVALID")
+    assert "of your own tree" in event["verdict"]["reason"]
 
 
 def test_ci_gets_the_verdict_as_files_and_notes_beside_the_lines_of_the_edit(

@@ -1,6 +1,7 @@
 """CPython's threads and tasks, read from the memory of real processes of every version at hand."""
 
 import importlib.util
+import math
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.model.profile import Instants, ThreadSample
+from perfhunt.model.profile import COLLECTS_GARBAGE, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.instants import InstantsCapture
@@ -20,8 +21,9 @@ from tests.live.profiler_targets.launch import interpreter, running, runs_freely
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
+ON_CPU, RUN_QUEUE = ThreadState.ON_CPU, ThreadState.RUN_QUEUE
 WITH_GIL = ("3.11", "3.12", "3.13", "3.14", "3.15")
-VERSIONS = (*WITH_GIL, "3.13t")
+VERSIONS = (*WITH_GIL, "3.13t", "3.14t", "3.15t")
 OWN = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # What takes seconds is tried on this Python; on the others where everything is.
 OTHERS_LONG = [
@@ -88,6 +90,24 @@ def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
         shown = [frame for frame in thread.stack if frame.file != "<shim>"]
         assert [frame.key for frame in ours[tid].stack] == [frame.key for frame in shown]
         assert [frame.line for frame in ours[tid].stack] == [frame.line for frame in shown]
+
+
+@pytest.mark.parametrize("version", OTHERS_LONG)
+def test_who_collects_garbage_and_for_how_long_is_seen(version: str) -> None:
+    with running("garbage.py", program=needed(version)) as target:
+        before = target.ask()
+        instants = InstantsCapture([target.pid], 3.0, make=cpython_looker).wait()
+        after = target.ask()
+    collected, used = (b - a for a, b in zip(before, after, strict=True))
+    share = collected / used
+    assert 0.2 < share < 0.8  # or this is no test of anything
+    runs = [t for i in instants for t in i.threads if t.state in (ON_CPU, RUN_QUEUE) and t.stack]
+    collecting = [t for t in runs if t.stack[-1] == COLLECTS_GARBAGE]
+    # Four standard errors, and what a look that began before and ended after may be off.
+    doubt = 4 * math.sqrt(share * (1 - share) / len(runs)) + 0.03
+    assert len(collecting) / len(runs) == pytest.approx(share, abs=doubt)
+    # The stack is read right before: now and then it is that of who runs on.
+    assert sum(t.stack[-2].function == "litter" for t in collecting) > 0.85 * len(collecting)
 
 
 def waiting(instants: Instants, script: str) -> Counter[tuple[str, ThreadState]]:

@@ -106,13 +106,14 @@ def test_memory_that_is_used_up_is_counted_with_who_was_killed_for_it() -> None:
 
 @pytest.mark.long
 def test_a_quota_is_what_stops_a_service_and_more_of_it_is_foreseen(tmp_path: Path) -> None:
-    quarter = {1: ("cpu.cfs_quota_us", "25000"), 2: ("cpu.max", "25000 100000")}
-    with group("cpu", quarter) as at, service("grinding") as (made, port):
+    half = {1: ("cpu.cfs_quota_us", "50000"), 2: ("cpu.max", "50000 100000")}
+    with group("cpu", half) as at, service("grinding") as (made, port):
         join(at, made.pid)
-        ramp = 'start = "2/s"\nbudget = "45s"\nbaseline = "5s"\nhold = "8s"'
+        # A baseline takes a hundred requests: a minute of it at 2/s.
+        ramp = 'start = "10/s"\nbudget = "30s"\nbaseline = "5s"\nhold = "8s"'
         question(tmp_path, port, ramp=ramp, slo='latency = { p90 = "<= 500ms" }')
         words = ("investigate", "--pid", str(made.pid), "--allow-busy")
         subprocess.run([sys.executable, "-m", "perfhunt", *words], cwd=tmp_path, check=True)
     run: dict[str, Any] = run_json(tmp_path)
     assert run["bottleneck"]["class"] == "cpu-quota"
-    assert run["bottleneck"]["evidence"][-1].startswith("With 1 core instead of 0.25 it would hold")
+    assert run["bottleneck"]["evidence"][-1].startswith("With 1 core instead of 0.5 it would hold")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import ProcessSelector
@@ -80,14 +81,16 @@ def test_the_function_that_holds_what_others_wait_for_is_named_first(
 @pytest.mark.beside
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("planted", "kind", "most"),
+    ("planted", "kind", "named", "most"),
     [
-        ("mutex", BottleneckClass.LOCK, 1),
-        pytest.param("pool", BottleneckClass.POOL, 2, marks=pytest.mark.long),
+        ("mutex", BottleneckClass.LOCK, "tok::serve", 1),
+        ("ask", BottleneckClass.DOWNSTREAM, "tok::serve", 0),
+        pytest.param("pool", BottleneckClass.POOL, "tok::serve", 2, marks=pytest.mark.long),
+        pytest.param("channel", BottleneckClass.WORKERS, "tok::deliver", 1, marks=pytest.mark.long),
     ],
 )
-def test_tasks_that_wait_for_tokios_permits_are_seen_without_its_console(
-    planted: str, kind: BottleneckClass, most: int, tmp_path: Path
+def test_tasks_that_wait_are_seen_without_tokios_console(
+    planted: str, kind: BottleneckClass, named: str, most: int, tmp_path: Path
 ) -> None:
     program = built_with_tokio(console=False)
     with running("", planted, "0", program=program) as target:
@@ -99,23 +102,15 @@ def test_tasks_that_wait_for_tokios_permits_are_seen_without_its_console(
         assert runs_freely(target.pid)
     instants = evidence.knee.instants
     assert instants is not None
-    threads = [sample for instant in instants for sample in instant.threads]
-    there = sum(t.task or bool(t.holds) for t in threads) / len(instants)
-    had = sum(bool(t.holds) for t in threads) / len(instants)
-    # By Little's law so many requests are in the service: whoever has no permit waits for one.
-    assert there == pytest.approx(evidence.knee.requests, rel=0.2)
+    samples = [s for instant in instants for s in instant.threads]
+    there = [s for s in samples if s.task and s.stack[0].function == "tok::serve"]
+    served = sum(not s.wait_on.startswith(CLIENT_SOCKET) for s in there) / len(instants)
+    had = sum(bool(s.holds) for s in samples) / len(instants)
+    # By Little's law so many requests are in the service, and each of them waits for something.
+    assert served == pytest.approx(evidence.knee.requests, rel=0.2)
     assert had == pytest.approx(most, rel=0.3)
-    assert ranked(evidence)[0].function == "tok::serve", ranked(evidence)
+    assert ranked(evidence)[0].function == named, ranked(evidence)
     assert classified(evidence).category == kind, classified(evidence)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-def test_who_reads_a_channel_that_is_full_works_for_those_that_wait(tmp_path: Path) -> None:
-    with running("", "channel", "0", program=built_with_tokio(console=False)) as target:
-        evidence = waits_of(target, tmp_path)
-    assert classified(evidence).category == BottleneckClass.WORKERS, classified(evidence)
-    assert ranked(evidence)[0].function == "tok::deliver", ranked(evidence)
 
 
 @needs_perf

@@ -88,7 +88,7 @@ def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_t
 @pytest.mark.beside
 def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
     with running("prefork.py") as target:
-        rate = PY_SPY.rate_for(200, 2)
+        rate = PY_SPY.rate_for(200, 2, 1, 2.0)
         profile = PY_SPY.attach(target.told["workers"], 2, rate, ProfileMode.GIL, tmp_path).wait()
         assert sorted(profile.pids) == sorted(target.told["workers"])
         assert profile.rate_hz <= 100  # two at once cost no more than one did

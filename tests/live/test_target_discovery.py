@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfhunt.change.git.kept import code_state
@@ -24,7 +25,7 @@ from perfhunt.model.redact import marker
 from perfhunt.model.run import TargetProcess
 from perfhunt.target.address import locate
 from perfhunt.target.find import find_target
-from perfhunt.target.launch import free_port
+from perfhunt.target.launch import ServiceCommand, free_port, running
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.resources.monitor import ResourceMonitor
 
@@ -361,3 +362,17 @@ def test_the_environment_is_described_without_its_secrets(
     assert described.tools["git"][0].isdigit()
     assert "canary" not in repr(described)
     assert len(described.variables["CANARY_TOKEN"]) == 4
+
+
+def test_a_service_that_was_stopped_is_told_and_not_taken_for_idle(tmp_path: Path) -> None:
+    words = (sys.executable, "-m", "http.server", "$PORT", "--bind", "127.0.0.1")
+    with running(ServiceCommand("files", words, tmp_path), tmp_path / "log") as service:
+        os.kill(service.pid, signal.SIGSTOP)
+        try:
+            until(lambda: psutil.Process(service.pid).status() == "stopped", "it stands still")
+            with pytest.raises(TargetNotFound, match="is stopped") as refused:
+                find_target(ProcessSelector(pid=service.pid))
+        finally:
+            os.kill(service.pid, signal.SIGCONT)
+        assert f"kill -CONT {service.pid}" in refused.value.hint
+        assert find_target(ProcessSelector(pid=service.pid)).root == service.pid

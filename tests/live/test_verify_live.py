@@ -39,6 +39,7 @@ from perfhunt.target.launch import (
     launch,
     running,
 )
+from perfhunt.target.proc.sockets import connection_ports
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
@@ -176,6 +177,17 @@ def test_a_service_that_never_listens_on_the_port_is_told_how_to(tmp_path: Path)
     assert listening(tmp_path) == []
 
 
+def test_a_command_that_builds_first_has_as_long_as_it_works(tmp_path: Path) -> None:
+    build = "import time\nwhile time.process_time() < 1.9: pass"
+    script = f"{sys.executable} -c '{build}'; exec {sys.executable} -m http.server $PORT"
+    words = ("/bin/sh", "-c", f"{script} --bind 127.0.0.1")
+    service = launch(ServiceCommand("head", words, tmp_path), free_port(), tmp_path / "log")
+    try:
+        assert await_ready(service, within=1.6) > 1.6
+    finally:
+        end(service)
+
+
 def test_a_stop_while_waiting_for_a_service_is_obeyed(tmp_path: Path) -> None:
     service = launch(
         ServiceCommand("head", ("sleep", "60"), tmp_path), free_port(), tmp_path / "log"
@@ -241,3 +253,10 @@ def test_commands_take_turns_in_abba_order_after_a_warm_up_that_does_not_count(
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="cannot be started"):
         time_command(Command("none", (os.devnull + "/none",)))
+
+
+def test_a_port_for_a_service_is_none_that_a_connection_may_be_given_meanwhile() -> None:
+    first, last = connection_ports()
+    if first <= 10_000 and last >= 65_000:
+        pytest.skip(f"connections are given all ports here ({first} to {last})")
+    assert not any(first <= free_port() <= last for _ in range(20))

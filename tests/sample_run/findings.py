@@ -230,5 +230,14 @@ def cautions() -> tuple[Caution, ...]:
 def probe_effect() -> ProbeEffect:
     """Profiling that cost next to nothing."""
     return ProbeEffect(
-        throughput=0.998, p99=1.021, cpu=1.012, p50=1.004, quiet_p99=(0.2461, 0.2533)
+        throughput=0.998,
+        p99=1.021,
+        cpu=1.012,
+        p50=1.004,
+        quiet_p99=(0.2461, 0.2533),
+        between={
+            "throughput": Interval(0.998, 0.991, 1.005, 42),
+            "p99": Interval(1.021, 0.972, 1.073, 42),
+            "cpu": Interval(1.012, 0.89, 1.151, 4),
+        },
     )

@@ -82,7 +82,7 @@ def culprit_of(threads: int, parts: tuple[Part, ...], seed: int) -> tuple[Findin
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_interval_of_a_prediction_holds_what_the_fix_brings(name: str) -> None:
-    errors, held = [], 0
+    errors, held, bounds = [], 0, 0
     for seed in (2, 3, 4):
         finding, truth = culprit_of(*SERVICES[name], seed)
         predicted = finding.what_if
@@ -90,9 +90,11 @@ def test_the_interval_of_a_prediction_holds_what_the_fix_brings(name: str) -> No
         low, value, high = predicted.saturated_low, predicted.saturated, predicted.saturated_high
         assert low is not None and value is not None and high is not None
         # A pool of finitely many threads gives less than its bound.
-        held += 0.9 * low <= truth <= high * 1.02 or (predicted.at_least and truth >= low)
+        held += truth >= value if predicted.at_least else 0.9 * low <= truth <= high * 1.02
         errors.append(abs(value / truth - 1))
-    assert median(errors) < 0.15, errors
+        bounds += predicted.at_least
+    # A bound is worth telling where it is not far below.
+    assert median(errors) < (0.3 if bounds else 0.15), errors
     assert held >= 2
 
 

@@ -35,7 +35,9 @@ def predicted(law: Law, workers: int, delay: float, seed: int) -> tuple[WhatIf, 
     model = Model(station, (station,), seen)
     curve = queue_curve(knee, model.capacity, [baseline, *climb.trials])
     basis = Basis(model, knee, knee.rate, curve)
-    return predict((), basis, Relief(off=Estimated(delay))), knee.rate
+    known = predict((), basis, Relief(off=Estimated(delay)))
+    assert not isinstance(known, str), known
+    return known, knee.rate
 
 
 @pytest.mark.parametrize("delay", [0.01, 0.02, 0.04])

@@ -10,7 +10,14 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.frames import Code, FunctionKey, awaits, call_path
 from perfhunt.analysis.blame.idle import IdlePaths
 from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots
-from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode
+from perfhunt.model.profile import (
+    COLLECTS_GARBAGE,
+    Frame,
+    FrameKind,
+    Profile,
+    ProfileMode,
+    Stack,
+)
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Share
 
@@ -48,7 +55,8 @@ NATIVE = NativeThresholds()
 class CpuUse:
     """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the
     samples behind them. `awaits` is the weight seen in an event loop's own input and output;
-    `collects` what of `own` went into collecting garbage, by who took the memory.
+    `collects` what of `own` went into collecting garbage, by who took the memory; `native` what of
+    it no profile saw, but `looks` at threads that ran or could.
     """
 
     own: Mapping[FunctionKey, float] = field(default_factory=dict)
@@ -58,6 +66,8 @@ class CpuUse:
     callers: Mapping[FunctionKey, Counter[str]] = field(default_factory=dict)
     awaits: Mapping[FunctionKey, float] = field(default_factory=dict)
     collects: Mapping[FunctionKey, float] = field(default_factory=dict)
+    native: Mapping[FunctionKey, float] = field(default_factory=dict)
+    looks: int = 0
     samples: float = 0.0
 
     def shares(self) -> dict[FunctionKey, Share]:
@@ -70,8 +80,8 @@ class CpuUse:
 def cpu_use_of(span: Span, snapshots: Snapshots, code: Code, idle: IdlePaths) -> CpuUse:
     """The CPU's users in a span, from the best source it has."""
     if span.profile is None or (span.profile.mostly_lost and any(snapshots)):
-        return _use_in_snapshots(snapshots)
-    use = use_in_profile(span.profile, code, idle)
+        return _with_seen_collecting(_use_in_snapshots(snapshots), snapshots)
+    use = _with_seen_collecting(use_in_profile(span.profile, code, idle), snapshots)
     if span.profile.mode == ProfileMode.GIL:
         return _with_native(use, span.profile, snapshots)
     return use
@@ -121,21 +131,22 @@ def _use_in_stacks(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
 
 
 def _with_collector(use: CpuUse, profile: Profile, code: Code) -> CpuUse:
-    """The use with what Go's collector takes charged to who took the memory: what they collected
-    themselves, and of the rest their part of the bytes; without those, of the time that allocating
-    takes.
+    """The use with what a collector takes charged to who took the memory: what they collected
+    themselves, and of what Go's does beside them their part of the bytes; without those, of the
+    time that allocating takes.
     """
     own, total, collects = dict(use.own), dict(use.total), dict[FunctionKey, float]()
     taken, frames = dict[FunctionKey, float](), dict(use.frames)
     beside = dict[FunctionKey, float]()
     for stack, weight in profile.stacks.items():
         names = {frame.function for frame in stack if frame.kind == FrameKind.GO}
-        owner = code.owner(stack) if names else None
+        within = _collects(stack)
+        owner = code.owner(stack) if names or within else None
         if owner is None or owner.key not in use.own:
             continue
         if names & _COLLECTS_BESIDE:
             _credit(beside, (owner.key,), weight)
-        elif names & _COLLECTS_WITHIN:
+        elif within or names & _COLLECTS_WITHIN:
             _credit(collects, (owner.key,), weight)
         if _ALLOCATES in names and owner.is_app:
             _credit(taken, (owner.key,), weight)
@@ -152,6 +163,26 @@ def _with_collector(use: CpuUse, profile: Profile, code: Code) -> CpuUse:
             for weights in (own, total, collects):
                 _credit(weights, (key,), rest * part / whole)
     return replace(use, own=own, total=total, frames=frames, collects=collects)
+
+
+def _collects(stack: Stack) -> bool:
+    """Whether garbage is collected there and then, of a runtime that tells."""
+    return bool(stack) and stack[-1].function == COLLECTS_GARBAGE.function and not stack[-1].file
+
+
+def _with_seen_collecting(use: CpuUse, snapshots: Snapshots) -> CpuUse:
+    """The use with what of it went into collecting, where a profile does not say so and the
+    instants do: of each function the part of its own time at work.
+    """
+    if use.collects:
+        return use
+    at_work, collecting = Counter[FunctionKey](), Counter[FunctionKey]()
+    for snapshot in (s for present in snapshots for s in present):
+        if snapshot.state in _RUNNABLE:
+            at_work[snapshot.owner.key] += 1
+            collecting[snapshot.owner.key] += _collects(snapshot.sample.stack)
+    collects = {k: use.own[k] * n / at_work[k] for k, n in collecting.items() if n and k in use.own}
+    return replace(use, collects=collects) if collects else use
 
 
 def _use_in_snapshots(snapshots: Snapshots) -> CpuUse:
@@ -196,7 +227,9 @@ def _with_native(use: CpuUse, profile: Profile, snapshots: Snapshots) -> CpuUse:
     if native <= 0 or native < NATIVE.least * (native + held):
         return use
     each = use.samples * (native / held) / whole
-    return _with_added(use, [(s, each * parts[s.location]) for s in free])
+    added = _with_added(use, [(s, each * parts[s.location]) for s in free])
+    beside = {key: each * weight for key, weight in by_owner.items()}
+    return replace(added, native=beside, looks=len(free) + holders)
 
 
 def _with_added(use: CpuUse, added: Iterable[tuple[Snapshot, float]]) -> CpuUse:

@@ -26,7 +26,8 @@ _SYSTEM_LIBRARY = re.compile(r"^/(?:usr/)?(?:local/)?lib(?:32|64)?/|\.so(?:\.[\d
 # A script that an installer wrote, by where it lies; it holds a call of the program, and no more.
 _LAUNCHER = re.compile(r"[/\\](?:bin|Scripts)[/\\][^/\\.]+$")
 _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
-    FrameKind.JS: re.compile(r"^node:|^internal/|^$"),
+    # And what V8 calls the time in which no function of JavaScript's ran.
+    FrameKind.JS: re.compile(r"^node:|^internal/|^$|^\((?:garbage collector|program)\)$"),
     FrameKind.JVM: re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
     # Below GOROOT; built with -trimpath, below a directory of the standard library.
     FrameKind.GO: re.compile(

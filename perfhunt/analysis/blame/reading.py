@@ -214,22 +214,31 @@ def on_cpu(span: Span) -> Cores | None:
 
 
 def own_part(span: Span, cores: Cores | None) -> Share:
-    """The target's part of what kept the host's CPUs busy: that much of the wait for a CPU is its
-    own doing.
+    """The target's part of what kept the CPUs busy that it may use: that much of the wait for a CPU
+    is its own doing; where a quota stopped it, all of it is.
     """
-    used, resources = on_cpu(span), span.resources
-    if used is None or resources is None or not resources.host_cpu_share or not cores:
+    used, busy, resources = on_cpu(span), _busy(span, cores), span.resources
+    if used is None or not busy or resources is None:
         return 1.0
-    return min(1.0, used / (resources.host_cpu_share * cores))
+    return 1.0 - (1.0 - (resources.throttled or 0.0)) * max(0.0, 1.0 - used / busy)
+
+
+def _busy(span: Span, cores: Cores | None) -> Cores | None:
+    """How many of the cores that the target may run on were busy, of `cores` where nobody looked at
+    each; None where nobody knows.
+    """
+    trial, resources = span.trial, span.resources
+    if trial is not None and trial.interference and trial.interference.target_busy is not None:
+        return trial.interference.target_busy
+    if resources is None or not resources.host_cpu_share or not cores:
+        return None
+    return resources.host_cpu_share * cores
 
 
 def peer_part(span: Span, cores: Cores | None) -> Share:
     """The part of the target's peers in what kept the host's CPUs busy: they work for it."""
-    theirs = sum(peer.cores or 0.0 for peer in span.peers or ())
-    resources = span.resources
-    if not theirs or resources is None or not resources.host_cpu_share or not cores:
-        return 0.0
-    return min(1.0 - own_part(span, cores), theirs / (resources.host_cpu_share * cores))
+    theirs, busy = sum(peer.cores or 0.0 for peer in span.peers or ()), _busy(span, cores)
+    return min(1.0 - own_part(span, cores), theirs / busy) if theirs and busy else 0.0
 
 
 def _workers(instant: Instant) -> Iterator[ThreadSample]:

@@ -13,6 +13,7 @@ from perfhunt.analysis.diagnosis.features import wire_at_knee
 from perfhunt.analysis.diagnosis.known.runtimes import compiling
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
+from perfhunt.analysis.trial.probe import cpu_taken
 from perfhunt.model.finding import (
     Bottleneck,
     BottleneckClass,
@@ -78,7 +79,7 @@ def cautions(
         *missing,
         *about_load(trials, knee),
         *_about_knee(knee, findings),
-        *_about_probe(effect),
+        *about_probe(effect),
         *_about_profile(evidence),
         *partly,
         *_lost_at_the_floor(evidence),
@@ -112,7 +113,8 @@ def _about_knee(knee: Knee | NoKnee, findings: Sequence[Finding]) -> Iterator[Ca
         )
 
 
-def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
+def about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
+    """What profiling did to the service, where it is worth a doubt, or not known."""
     if effect is None:
         return
     if effect.flagged:
@@ -123,7 +125,18 @@ def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
             "Trust the order of findings, not their milliseconds; knee and SLO come from spans"
             " without profilers.",
         )
-    elif effect.p99 is None:
+    taken = cpu_taken(effect)
+    if taken is not None:
+        yield Caution(
+            CautionCode.PROBE_EFFECT,
+            "A request took the service"
+            f" {format_share(taken.value - 1)} more CPU while profiled"
+            f" ({format_share(taken.low - 1)} to {format_share(taken.high - 1)}, n={taken.n}):"
+            " what functions use of the CPU includes what looking at them took.",
+            "Trust the order of findings, not their CPU; the knee comes from spans without"
+            " profilers.",
+        )
+    if effect.p99 is None and not effect.flagged:
         yield Caution(
             CautionCode.PROBE_UNKNOWN,
             f"What profiling cost is not known: {effect.note}.",

@@ -15,6 +15,9 @@ from perfhunt.model.units import Cores, Share
 # Of what a CPU can do: from here its queue, not the work, decides latency. In an M/M/1 queue a
 # request then waits nearly six times as long as it is served.
 SATURATED: Share = 0.85
+# Of the quota periods, in a trial: requests wait up to a tenth of a second for the next one, and
+# these are more than a p99 leaves out.
+STOPPED: Share = 0.05
 # Of a pool's threads: from here a request often finds none free. Chosen on real services.
 EXHAUSTED: Share = 0.7
 # Mean threads from which a group of them is a pool: less are stacks read while they changed.

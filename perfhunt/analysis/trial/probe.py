@@ -4,18 +4,27 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import log, sqrt
+from collections.abc import Callable, Iterator, Sequence
+from math import exp, log, sqrt
 from statistics import mean, variance
 
+from scipy import stats
+
 from perfhunt.model.finding import ProbeEffect
-from perfhunt.model.trial import Trial
+from perfhunt.model.interval import Interval
+from perfhunt.model.trial import SecondRow, Trial
 from perfhunt.model.units import Share
 
-TOLERATED: Share = 0.05  # of throughput or p99: less is not worth a caution
+TOLERATED: Share = 0.05  # of throughput, p99 or CPU: less is not worth a caution
+# What a span of seconds leaves uncertain of CPU per request (one standard error): two quiet spans
+# at one rate differ by about so much on a virtual machine.
+CPU_UNCERTAIN: Share = 0.05
+# For how many spans that counts beside those of the run (degrees of freedom).
+CPU_KNOWN = 4
 _LEAST = 4  # seconds on a side, below which their variance says nothing
 _CORRELATED = 1.5  # times the standard error: neighbouring seconds share their queue
 _Z = 2.576  # of the normal distribution, at level 0.005, one-sided
+_WITHIN: Share = 0.975  # of the distributions from which an interval of 95 % is told
 _WITHIN_CHANCE = (
     "p99 was higher while profiled, but seconds of one span differ among themselves as much"
 )
@@ -53,7 +62,25 @@ def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffe
         quiet_p99=quiet_p99,
         flagged=slower or fewer,
         note=note,
+        between={
+            name: interval
+            for name, interval in (
+                ("throughput", _by_second(answered, watched, calm, _answered_in)),
+                ("p99", _by_second(p99, watched, calm, lambda row: row.p99)),
+                ("cpu", _by_span(cpu, _cpu(watched), _cpu(calm))),
+                ("p50", _by_second(p50, watched, calm, lambda row: row.p50)),
+            )
+            if interval is not None
+        },
     )
+
+
+def cpu_taken(effect: ProbeEffect) -> Interval | None:
+    """What CPU per request became, as a ratio, where it rose by more than is tolerated and more
+    than chance; None where it did not, or nobody knows.
+    """
+    cpu = effect.between.get("cpu")
+    return cpu if cpu is not None and cpu.value > 1 + TOLERATED and cpu.low > 1 else None
 
 
 def beyond_chance(watched: Sequence[Trial], calm: Sequence[Trial]) -> bool:
@@ -63,20 +90,62 @@ def beyond_chance(watched: Sequence[Trial], calm: Sequence[Trial]) -> bool:
     Neighbouring seconds share their queue, so the standard error is taken half as large again. True
     without second rows: then nothing speaks for chance.
     """
-    high, low = _second_p99s(watched), _second_p99s(calm)
-    if len(high) < _LEAST or len(low) < _LEAST:
-        return True
-    error = _CORRELATED * sqrt(variance(high) / len(high) + variance(low) / len(low))
-    return mean(high) - mean(low) > _Z * error
+    high, low = _logs(watched, lambda row: row.p99), _logs(calm, lambda row: row.p99)
+    error = _error_by_second(high, low)
+    return error is None or mean(high) - mean(low) > _Z * error
 
 
-def _second_p99s(trials: Sequence[Trial]) -> list[float]:
-    return [
-        log(r.p99)
-        for t in trials
-        for r in t.rows
-        if r.p99 and t.step.settle <= r.second < t.seconds - 1
-    ]
+def _logs(trials: Sequence[Trial], of: Callable[[SecondRow], float | None]) -> list[float]:
+    return [log(value) for row in _seconds(trials) if (value := of(row))]
+
+
+def _seconds(trials: Sequence[Trial]) -> Iterator[SecondRow]:
+    for t in trials:
+        yield from (r for r in t.rows if t.step.settle <= r.second < t.seconds - 1)
+
+
+def _answered_in(row: SecondRow) -> float | None:
+    return row.done / row.sent if row.sent else None
+
+
+def _error_by_second(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Standard error of the difference of two means; None where there are too few seconds."""
+    if min(len(one), len(other)) < _LEAST:
+        return None
+    return _CORRELATED * sqrt(variance(one) / len(one) + variance(other) / len(other))
+
+
+def _by_second(
+    ratio: float | None,
+    watched: Sequence[Trial],
+    calm: Sequence[Trial],
+    of: Callable[[SecondRow], float | None],
+) -> Interval | None:
+    """A ratio with its interval, by how much single seconds differ; None where they do not tell."""
+    seconds = _logs(watched, of), _logs(calm, of)
+    error = _error_by_second(*seconds)
+    if ratio is None or error is None:
+        return None
+    return _around(ratio, float(stats.norm.ppf(_WITHIN)) * error, sum(map(len, seconds)))
+
+
+def _by_span(
+    ratio: float | None, watched: Sequence[float], calm: Sequence[float]
+) -> Interval | None:
+    """A ratio of means over spans with its interval: by how much the quiet ones differ, and what
+    is known of such spans. Those with profilers differ in what was attached.
+    """
+    if ratio is None:
+        return None
+    spare = len(calm) - 1
+    squares = sum((log(value) - mean(map(log, calm))) ** 2 for value in calm)
+    spread = sqrt((squares + CPU_KNOWN * CPU_UNCERTAIN**2) / (CPU_KNOWN + spare))
+    reach = float(stats.t.ppf(_WITHIN, CPU_KNOWN + spare)) * spread
+    return _around(ratio, reach * sqrt(1 / len(watched) + 1 / len(calm)), len(watched) + len(calm))
+
+
+def _around(ratio: float, reach: float, n: int) -> Interval:
+    return Interval(ratio, ratio * exp(-reach), ratio * exp(reach), n)
 
 
 def _answered(trials: Sequence[Trial]) -> list[float]:

@@ -75,6 +75,8 @@ class WireReading:
     accept_backlog: int | None
     overflows: int
     drops: int
+    fds_most: int = 0  # of the process that was nearest to its limit
+    fds_limit: int | None = None
 
 
 def about(trials: Sequence[Trial], rate: PerSecond) -> tuple[Trial, ...]:
@@ -94,6 +96,7 @@ def wire_reading(trials: Iterable[Trial]) -> WireReading | None:
     first, _ = max(seen, key=lambda pair: pair[1].answers)
     there = [trial.resources or Resources(0.0) for trial, _ in seen]
     answers = sum(wire.answers for _, wire in seen)
+    fullest = max(there, key=fds_share)
     sizes = sum((wire.size_mean or 0.0) * wire.answers for _, wire in seen)
     return WireReading(
         wire=added([wire for _, wire in seen]),
@@ -110,7 +113,14 @@ def wire_reading(trials: Iterable[Trial]) -> WireReading | None:
         ),
         overflows=sum(r.listen_overflows or 0 for r in there),
         drops=sum(r.listen_drops or 0 for r in there),
+        fds_most=fullest.fds_most or 0,
+        fds_limit=fullest.fds_limit,
     )
+
+
+def fds_share(used: Resources) -> Share:
+    """Of the files that a process may have open, how many the fullest had."""
+    return (used.fds_most or 0) / used.fds_limit if used.fds_limit else 0.0
 
 
 def added(wires: Sequence[Wire]) -> Wire:

@@ -135,6 +135,14 @@ class Repository:
         """The finished git command, whether it failed or not."""
         return run(self.root, arguments, self.environment(extra), stdin)
 
+    def keeps(self, path: str) -> bool:
+        """Whether a file, or anything of a directory, is in the newest commit or may come into the
+        next one: whether it is not ignored, by its path from the top.
+        """
+        held = self.attempt("ls-tree", "HEAD", "--", path).stdout
+        ignored = ("--others", "--ignored", "--exclude-standard", "--directory")
+        return bool(held) or not self.attempt("ls-files", *ignored, "--", path).stdout
+
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables that a git command is given."""
         try:

@@ -4,6 +4,7 @@ profiled at the same load.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import require_one
@@ -20,7 +21,7 @@ from perfhunt.errors import (
     UsageError,
 )
 from perfhunt.jobs.stored.run import base_of, hot_stacks
-from perfhunt.jobs.verify.attribution import scored, with_attribution
+from perfhunt.jobs.verify.attribution import VersionProfiles, scored, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
 from perfhunt.jobs.verify.keeping import cautioned, keep
 from perfhunt.jobs.verify.profiles import profile_versions
@@ -37,10 +38,16 @@ from perfhunt.jobs.verify.versions import (
 from perfhunt.model.finding import CautionCode
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Noted
+from perfhunt.model.verdict.change import Change
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion
 from perfhunt.stories.verification import verify_paired
+
+IMPORTED = (
+    "The package is installed from your tree. Let the command import what lies beside it (env"
+    " PYTHONPATH=src ...), or install each checkout for itself: --prepare COMMAND"
+)
 
 
 def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
@@ -63,7 +70,7 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
             versions(
                 repository, base, request.head, request.command, request.prepare, watch
             ) as commands,
-            paired_bench(question, commands, directory, watch) as pair,
+            paired_bench(question, commands, directory, watch, change) as pair,
         ):
             of_base = stored if base_of(stored) == base else None
             paired = paired_question(of_base, question, pair.bench)
@@ -87,6 +94,16 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     return measured[-1]
 
 
+def of_own_tree(change: Change, profiles: VersionProfiles) -> str:
+    """The edited file that was met in a profile where the user has it, and not in a checkout: an
+    installed copy leads there; "" for none.
+    """
+    edited = {str(Path(change.root, edit.path)) for edit in change.files}
+    sampled = [measured.profile for measured in (profiles.wall, profiles.cpu) if measured]
+    met = {frame.file for each in sampled for stack in each.stacks for frame in stack}
+    return min(edited & met, default="")
+
+
 def with_profiles(result: VerifyResult, paired: PairedQuestion, pair: VersionPair) -> VerifyResult:
     """The result with a profile of each version at the same load: which functions moved, and a
     differential flame graph.
@@ -102,5 +119,9 @@ def with_profiles(result: VerifyResult, paired: PairedQuestion, pair: VersionPai
         pair.bench.watch(Noted(f"no attribution: {error.message}"))
         what = "the effect could not be tied to functions"
         return cautioned(result, what, error, CautionCode.NO_ATTRIBUTION)
+    if file := of_own_tree(result.change.change, profiles[HEAD]):
+        reason = f"both versions ran {file} of your own tree, not what is in their checkouts"
+        invalid = replace(result.verdict, word=Word.INVALID, reason=reason, next_step=IMPORTED)
+        return replace(result, verdict=invalid)
     title = "base to head at the same load"
     return with_attribution(result, profiles[BASE], profiles[HEAD], title)

@@ -10,7 +10,7 @@ from perfhunt.analysis.verdict.comparable import was_looked_at
 from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
-from perfhunt.change.running import differences, stale
+from perfhunt.change.running import differences, same_code, stale
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.jobs.request import Confirm, InvestigateRequest
 from perfhunt.jobs.setup import aimed, surroundings, workbench
@@ -36,6 +36,11 @@ AGAIN = (
 ELSEWHERE = (
     "The run before is of another host, where the same code has another speed: let both versions be"
     " started here, with -- COMMAND in the place of --pid, or investigate the old version here."
+)
+
+SAME = (
+    "what it runs is byte for byte what run {} measured: it was not built from the edit, or the"
+    " edit changes nothing in it"
 )
 
 UNWATCHED = (
@@ -74,13 +79,11 @@ def _verified(
     change = read_change(repository, base_revision(repository, stored, request))
     patch = edit_patch(repository, change)
     one_change = require_one(change, hot_stacks(stored), request.compound)
-    if doubts := stale(change, target):
-        raise ChangeRefused(
-            "the running process is not the changed code: " + "; ".join(doubts),
-            "Restart the service, then verify its new pid.",
-        )
+    _require_changed(stale(change, target, repository.keeps))
     code = code_state(target.git_root, None, request.trust_repository)
     now = surroundings(target, code, mark_of(request.store))
+    if same_code(change, target, stored.environment.code_sha256, now.code_sha256):
+        _require_changed((SAME.format(stored.id),))
     name = question.target.name or question.target.url
     if moved := unlike(one_change, stored, target, now):
         verdict = _invalid(moved)
@@ -108,6 +111,15 @@ def _verified(
         return result
     before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"
     return scored(with_attribution(result, before, after, title), stored, new.knee)
+
+
+def _require_changed(doubts: tuple[str, ...]) -> None:
+    """Raises ChangeRefused when there are doubts whether the changed code runs."""
+    if doubts:
+        raise ChangeRefused(
+            "the running process is not the changed code: " + "; ".join(doubts),
+            "Restart the service, built anew where it is compiled, then verify its new pid.",
+        )
 
 
 def _again(request: VerifyRequest) -> InvestigateRequest:

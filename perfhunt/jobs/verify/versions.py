@@ -23,6 +23,7 @@ from perfhunt.load.engines import ENGINES
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, TargetEnvironment
 from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
+from perfhunt.model.verdict.change import Change
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
 from perfhunt.store.digest_key import mark_of
@@ -131,10 +132,14 @@ def from_here(words: tuple[str, ...], place: Path) -> tuple[str, ...]:
 
 @contextmanager
 def paired_bench(
-    question: Question, commands: Mapping[str, ServiceCommand], directory: Path, watch: EventWatcher
+    question: Question,
+    commands: Mapping[str, ServiceCommand],
+    directory: Path,
+    watch: EventWatcher,
+    change: Change | None = None,
 ) -> Iterator[VersionPair]:
     """A bench for versions started by command: cleared, locked and stoppable, with logs and samples
-    under `directory`.
+    under `directory`. With a `change` the two must run different code.
     """
     open_store(directory.parent.parent)
     make_directory(directory)
@@ -150,7 +155,7 @@ def paired_bench(
         # What a service prints may hold anything: it is kept only when that was asked for.
         kept = question.keep_error_text
         logs = directory if kept else held.enter_context(scratch("perfhunt-versions-"))
-        starter = CommandStarter(commands, logs)
+        starter = CommandStarter(commands, logs, change)
         starter.prepare()
         bench = PairBench(
             starter=starter,
@@ -162,5 +167,7 @@ def paired_bench(
             stop=watchdog.stop,
             watch=watch,
         )
+        if change is not None:
+            starter.require_head(watchdog.stop)
         held.callback(bench.close)
         yield VersionPair(bench, starter)

@@ -100,7 +100,6 @@ class Chains:
     def __init__(self, objects: Objects) -> None:
         self._objects, self._memory = objects, objects.memory
         self._layout, self._frame = objects.layout.task, objects.layout.frame
-        self._instructions = objects.layout.code.instructions
         task, self._type = self._layout, objects.layout.object_type
         self.task_size = max(task.coroutine, task.waiter, task.state, self._type) + WORD
         self._future_size = max(task.callback, self._type) + WORD
@@ -245,11 +244,10 @@ class Chains:
                 continue
             if kind not in self._carriers:
                 return
-            code_at = pointer(word)
-            code = self._objects.code(code_at)
-            if code is None:
+            known = self._objects.frame(pointer(word), at_instruction)
+            if known is None:
                 return
-            walk.frames.append(code.frame(at_instruction - code_at - self._instructions))
+            walk.frames.append(known)
             walk.at, walk.raw, walk.owner = awaitable, raw, pointer(owner)
             last = self._awaited_value(awaitable, top)
             inside = 0 <= last <= len(raw) - WORD

@@ -11,10 +11,10 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Stack, ThreadSample
+from perfhunt.model.profile import COLLECTS_GARBAGE, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet, with_lock
@@ -44,6 +44,7 @@ _UNNUMBERED = (
     "what a thread of the main interpreter runs in a subinterpreter is not told before 3.13"
 )
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+_INT = 0xFFFFFFFF  # the part of a word that is a C int
 
 
 @dataclass(slots=True)
@@ -104,7 +105,8 @@ class CpythonLooker:
         self.cpu: Seconds = 0.0  # beside the caller's own thread: none
         self.seen = self.unmatched = 0
         self._pid, self._runtime = pid, objects.runtime
-        self._parked = objects.layout.parked
+        self._parked, collecting = objects.layout.parked, objects.layout.collecting
+        self._collecting = objects.runtime + collecting if collecting is not None else 0
         self._numbered = objects.layout.version >= _NUMBERED
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._greenlets = Greenlets(objects, self._stacks)
@@ -158,10 +160,19 @@ class CpythonLooker:
         self.seen += len(python)
         self.unmatched += sum(tid not in living for tid in python)
         every, samples = list(living.items()), list[ThreadSample]()
+        collecting = False
         for begin in range(0, len(every), _AT_ONCE):
-            samples += self._threads(every[begin : begin + _AT_ONCE], python)
+            some = list(self._threads(every[begin : begin + _AT_ONCE], python))
+            collecting = collecting or (any(_runs_python(s) for s in some) and self._collects())
+            samples += some
+        if collecting:
+            samples = _who_collects(samples)
         samples += self._awaiting([thread.state for thread in met])
         return [*samples, *self._switched_out(samples)]
+
+    def _collects(self) -> bool:
+        """Whether garbage is collected now."""
+        return bool(self._collecting and self._memory.word(self._collecting) & _INT)
 
     def _threads(
         self,
@@ -256,3 +267,19 @@ def _in_all(stacks: Sequence[ThreadStack]) -> ThreadStack:
         tuple(frame for each in stacks for frame in each.stack),
         tuple(frame for each in stacks for frame in each.outside),
     )
+
+
+def _runs_python(sample: ThreadSample) -> bool:
+    return sample.state in _AT_WORK and bool(sample.stack)
+
+
+def _who_collects(samples: Sequence[ThreadSample]) -> list[ThreadSample]:
+    """The same while garbage is collected, by the one thread that runs then; which it is of several
+    is not told.
+    """
+    running = [sample for sample in samples if _runs_python(sample)]
+    if len(running) != 1:
+        return list(samples)
+    (one,) = running
+    collects = replace(one, stack=(*one.stack, COLLECTS_GARBAGE))
+    return [collects if sample is one else sample for sample in samples]

@@ -16,6 +16,7 @@ _INT = struct.Struct("<i")
 _LONG_TEXT = 4096  # characters; no name or path is longer (PATH_MAX)
 _LARGE = 1 << 20  # bytes of a table that is read at once: 40,000 modules or members
 _NAME = 64  # bytes of a type's name
+_MOST_COPIES = 1 << 14  # of a code's instructions, each a thread's
 
 
 @dataclass(slots=True)
@@ -26,17 +27,7 @@ class CodeObject:
     file: str
     first_line: int
     table: bytes
-    frames: dict[int, Frame] = field(default_factory=dict)  # by instruction, in bytes
-
-    def frame(self, instruction: int) -> Frame:
-        """The frame of it that is at an instruction, so many bytes from the first."""
-        known = self.frames.get(instruction)
-        if known is None:
-            known = Frame(
-                self.function, self.file, line_of(self.table, self.first_line, instruction)
-            )
-            self.frames[instruction] = known
-        return known
+    frames: dict[int, Frame] = field(default_factory=dict)  # by where the instruction is
 
 
 class Objects:
@@ -74,6 +65,30 @@ class Objects:
         if at not in self._codes:
             self._codes[at] = self._read_code(at)
         return self._codes[at]
+
+    def frame(self, at: int, instruction: int) -> Frame | None:
+        """The frame of the code object at an address that is at an instruction, by where that is;
+        None when there is no code.
+        """
+        code = self.code(at)
+        if code is None:
+            return None
+        known = code.frames.get(instruction)
+        if known is None:
+            line = line_of(code.table, code.first_line, instruction - self._begin(at, instruction))
+            known = code.frames[instruction] = Frame(code.function, code.file, line)
+        return known
+
+    def _begin(self, code: int, instruction: int) -> int:
+        """Where the instructions of a code begin that one is of: its own, or a thread's copy."""
+        layout = self.layout.code
+        own = code + layout.instructions
+        if layout.copies is None:
+            return own
+        array = self.memory.word(code + layout.copies)
+        count = min(self.memory.word(array), _MOST_COPIES)
+        copies = self.memory.words(array + WORD, count)
+        return max((each for each in copies if 0 < each <= instruction), default=own)
 
     def _read_code(self, at: int) -> CodeObject | None:
         if self.type_of(at) != self.types["code"]:

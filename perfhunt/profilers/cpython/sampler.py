@@ -16,15 +16,17 @@ from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
+from perfhunt.target.watcher import STACKS_OF_HOST, affordable_period
 from perfhunt.version import __version__
 
 # One that waits for a CPU is where its time on one goes, as py-spy has it too: on a busy host most
 # looks find the threads of a service there.
 _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+_ENOUGH_HZ: PerSecond = 20.0  # 500 looks of half a minute tell a share of a half to 4 points
 
 
 class _Sampling:
@@ -40,8 +42,8 @@ class _Sampling:
                 self._lookers.append(opened.enter_context(closing(CpythonLooker(pid))))
             self._held = opened.pop_all()
 
-    def sample(self, ask_stop: threading.Event) -> Profile:
-        """The profile of their threads that ran. Raises AttachFailed when no look worked."""
+    def sample(self, ask_stop: threading.Event) -> ProfileReader:
+        """Gives the profile of their threads that ran. Raises AttachFailed when no look worked."""
         began, spent = time.monotonic(), time.thread_time()
         stacks: Counter[Stack] = Counter()
         looks, errors, failure = 0, 0, AttachFailed("nothing was looked at")
@@ -53,15 +55,16 @@ class _Sampling:
                     looks += 1
                 except AttachFailed as failed:
                     errors, failure = errors + 1, failed
-                cost = time.thread_time() - before
-                ask_stop.wait(max(1 / CpythonLooker.rate_hz, cost / CpythonLooker.cost_limit))
+                cost, most = time.thread_time() - before, CpythonLooker.cost_limit
+                least = affordable_period(cost, STACKS_OF_HOST, enough=1 / _ENOUGH_HZ, most=most)
+                ask_stop.wait(max(1 / CpythonLooker.rate_hz, least))
         if not looks:
             raise failure
         seconds = max(time.monotonic() - began, 1e-9)
         raw = next(iter(self._files.values()))
         raw.write_text(fold(stacks))
         share = (time.thread_time() - spent) / seconds
-        return Profile(
+        profile = Profile(
             tool=CpythonSampler.name,
             version=__version__,
             mode=ProfileMode.CPU,
@@ -74,6 +77,7 @@ class _Sampling:
             notes=(f"the looks used {share:.1%} of one core",),
             raw=raw.name,
         )
+        return lambda: profile
 
     def _running(self) -> list[Stack]:
         return [

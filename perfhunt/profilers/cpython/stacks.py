@@ -82,7 +82,8 @@ class Stacks:
         layout, frame, thread = objects.layout, objects.layout.frame, objects.layout.thread
         self._thread = thread
         self._head = objects.runtime + thread.head
-        self._instructions = layout.code.instructions
+        # Where threads have copies of a code's instructions, a copy's place may become another's.
+        self._moves = layout.code.copies is not None
         fields = (thread.native, thread.chunk, thread.top, thread.frame[0])
         self._state_size = max(fields) + WORD
         # Of a thread: its state, and the word that tells the frame that runs.
@@ -241,6 +242,7 @@ class Stacks:
         # The hottest loop of a look, so nothing in it is a call that need not be.
         words, begin = data
         instruction, previous = begin + self._instruction, begin + self._previous
+        code, moves = begin + self._code, self._moves
         first, last = frame, used - self._frame_size
         path: list[int] = []
         beyond: list[int] = []
@@ -249,6 +251,8 @@ class Stacks:
             if 0 <= at <= last:
                 at >>= 3
                 path.append(words[at + instruction])
+                if moves:
+                    path.append(words[at + code])
                 caller = words[at + previous]
             else:
                 place = (outside.get(frame) or self._outside(frame)) if frame else None
@@ -257,6 +261,8 @@ class Stacks:
                 beyond.append(frame)
                 outside[frame] = place
                 path.append(place[0][place[1] + self._instruction])
+                if moves:
+                    path.append(place[0][place[1] + self._code])
                 caller = place[0][place[1] + self._previous]
             if caller == frame:
                 break
@@ -266,7 +272,8 @@ class Stacks:
         if stack is None:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
-            steps = self._steps(first, len(path), block, data, {at: outside[at] for at in beyond})
+            deep = len(path) // 2 if moves else len(path)
+            steps = self._steps(first, deep, block, data, {at: outside[at] for at in beyond})
             stack = self._known[key] = tuple(self._frames([*steps]))
         return ThreadStack(stack, tuple(beyond))
 
@@ -286,9 +293,9 @@ class Stacks:
 
     def _frames(self, steps: Sequence[tuple[int, int]]) -> Iterator[Frame]:
         for code, instruction in reversed(steps):
-            found = self._objects.code(code)
+            found = self._objects.frame(code, instruction)
             if found is not None and found.file != _SHIM:
-                yield found.frame(instruction - code - self._instructions)
+                yield found
 
 
 def _rounded(size: Bytes, unit: Bytes) -> Bytes:

@@ -17,7 +17,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.go.served import INDEX, get, pprof_address
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 
 _PATIENCE: Seconds = 15.0  # beyond the profile's own time
 _NEARLY: Seconds = 1.0  # a profile that ends so soon is waited for, since Go keeps no part of it
@@ -40,9 +40,9 @@ class _Download:
         (self._host, self._port), self._pid, self._seconds, self._raw = address, pid, seconds, raw
         self._answers: dict[str, tuple[int, bytes] | str] = {}  # or why there is none
 
-    def fetch(self, ask_stop: threading.Event) -> Profile:
-        """The profile, and who allocated meanwhile. Go gives nothing of one that is cut short, so
-        `ask_stop` means no profile. Raises AttachFailed.
+    def fetch(self, ask_stop: threading.Event) -> ProfileReader:
+        """Reads the profile, and who allocated meanwhile. Go gives nothing of one that is cut
+        short, so `ask_stop` means no profile. Raises AttachFailed.
         """
         running, taking = self._asked("profile"), self._asked("allocs")
         end = time.monotonic() + self._seconds
@@ -53,8 +53,11 @@ class _Download:
                 f"the profile of Go process {self._pid} was stopped before its end,"
                 " and Go keeps no part of it"
             )
-        profile = self._profile(self._parsed("profile", "samples"))
         taking.join(_NEARLY)
+        return self._read
+
+    def _read(self) -> Profile:
+        profile = self._profile(self._parsed("profile", "samples"))
         try:
             taken = self._parsed("allocs", _TAKEN).stacks
         except AttachFailed as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import median
 
 from perfhunt.errors import AttachFailed, Unreadable
@@ -16,8 +17,15 @@ from perfhunt.model.units import Bytes, PerSecond, Seconds, Share
 from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.jvm.dump import DumpReader, JavaObject, JavaState, JavaThread
 from perfhunt.profilers.jvm.virtual import VirtualThreads
-from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.threads import ThreadFile, has_own_pids, host_tids, thread_name, tids
+from perfhunt.target.proc.files import text
+from perfhunt.target.proc.threads import (
+    WatchedThread,
+    WatchedThreads,
+    has_own_pids,
+    queued_longer,
+    thread_name,
+    tids,
+)
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 # To list who has which lock of java.util.concurrent, the JVM stops and goes through its whole heap:
@@ -50,8 +58,19 @@ _CONDITION = "ConditionObject"
 _RESULT = re.compile(r"Future|Promise|Latch|ForkJoinTask")
 _WAKES = "VirtualThread-un"  # unparker in JDK 21, unblocker since 24
 _AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+_UNKNOWN = Wait(ThreadState.UNKNOWN)
 _PAGE: Bytes = 4096
 _RUNNABLE = b"running"  # what that says of a thread that runs, or waits for a CPU
+
+
+@dataclass(slots=True)
+class _JavaWatched(WatchedThread):
+    """What the JVM said of it at the last look, and the kernel of the call that it was in, where
+    that is below Java.
+    """
+
+    said: JavaThread | None = None
+    below: bytes = b""
 
 
 class JvmLooker:
@@ -70,11 +89,7 @@ class JvmLooker:
         self.seen = self.unmatched = 0
         self._pid, self._socket, self._reader = pid, AttachSocket(pid), DumpReader()
         self._apart = has_own_pids(pid)
-        self._waits = ProcessWaits(pid)
-        self._own: dict[int, int] = {}  # a thread's number here: what it calls itself
-        self._ran: dict[int, tuple[int, int]] = {}
-        self._native: dict[int, bytes] = {}
-        self._calls: dict[int, ThreadFile] = {}  # by thread
+        self._waits, self._watched = ProcessWaits(pid), WatchedThreads(pid, _JavaWatched)
         self._exclusive: set[str] = set()  # classes of which somebody was seen to have one
         self._makers = [tid for tid in tids(pid) if thread_name(pid, tid) in _DUMPING]
         self._carried = False  # whether there are virtual threads, and what reads those that wait
@@ -96,7 +111,9 @@ class JvmLooker:
     def look(self) -> list[ThreadSample]:
         """Every thread with Java code now. Raises AttachFailed when it cannot be told."""
         # Those that were below Java at the last look: the same call is the same wait.
-        self._native = {tid: self._syscall(tid) for tid in self._native}
+        for thread in self._watched:
+            if thread.below:
+                thread.below = thread.call()
         before = self._dumping()
         listed = self._lists and self._wanted
         said = self._socket.ask("threaddump", *(["-l"] if listed else []))
@@ -105,18 +122,14 @@ class JvmLooker:
             threads = [each for each in self._reader.read(said) if each.stack]
         except Unreadable as error:
             raise AttachFailed(f"the dump of JVM {self._pid}: {error.message}") from error
-        ours = host_tids(self._pid, self._own)
-        self._own = {tid: own for own, tid in ours.items()}
-        self._forget(self._calls.keys() - self._own.keys())
-        self._ran = {tid: ran for tid, ran in self._ran.items() if tid in self._own}
+        living = self._watched.living()
         self.seen += len(threads)
         # Of a thread that ended since, the JVM's word is known; another's numbers are not ours.
-        if not self._apart:
-            ours |= {each.nid: each.nid for each in threads}
-        self.unmatched += sum(each.nid not in ours for each in threads)
+        known = [each for each in threads if each.nid in living or not self._apart]
+        self.unmatched += len(threads) - len(known)
         self._note_owners(threads, listed)
         self._carried = self._carried or any(map(_is_of_virtual, threads))
-        mounted = [self._sample(each, ours[each.nid]) for each in threads if each.nid in ours]
+        mounted = [self._sample(each, living.get(each.nid)) for each in known]
         return mounted + (self._unmounted() if self._carried else [])
 
     def _unmounted(self) -> list[ThreadSample]:
@@ -135,7 +148,7 @@ class JvmLooker:
         return [self._waiting(each) for each in threads or ()]
 
     def _waiting(self, thread: JavaThread) -> ThreadSample:
-        known = self._waited(thread) or Wait(ThreadState.UNKNOWN)
+        known = self._waited(thread) or _UNKNOWN
         wait = Wait(ThreadState.SOCKET) if thread.native else known
         return ThreadSample(
             pid=self._pid,
@@ -151,14 +164,17 @@ class JvmLooker:
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
-        self._forget(list(self._calls))
+        self._watched.close()
 
     def _note_owners(self, threads: Iterable[JavaThread], listed: bool) -> None:
         """Learn from a dump what is owned by one thread, and whether the next one should say by
         whom.
         """
         owned = {lock.of for each in threads for lock in each.synchronizers}
-        self._exclusive |= owned
+        if not owned <= self._exclusive:
+            self._exclusive |= owned
+            for watched in self._watched:
+                watched.sample = None  # What it waited for is named by what is exclusive.
         wanted = {
             each.waits_for
             for each in threads
@@ -175,7 +191,8 @@ class JvmLooker:
 
     def _dumping(self) -> Seconds:
         """What the threads that make dumps have run so far."""
-        ran = (text(self._file(tid, "schedstat")).partition(" ")[0] for tid in self._makers)
+        files = (f"/proc/{self._pid}/task/{tid}/schedstat" for tid in self._makers)
+        ran = (text(file).partition(" ")[0] for file in files)
         return sum(int(each) for each in ran if each) / _NANOSECONDS
 
     def _weigh(self, took: Seconds, listed: bool) -> None:
@@ -192,13 +209,24 @@ class JvmLooker:
         spared, most = (share / max(usual, _LEAST) for share in _SHARES)
         self.rate_hz = min(JvmLooker.rate_hz, max(spared, min(most, self.enough_hz)))
 
-    def _sample(self, thread: JavaThread, tid: int) -> ThreadSample:
-        line = self._syscall(tid)
-        wait = self._waited(thread)
+    def _sample(self, thread: JavaThread, watched: _JavaWatched | None) -> ThreadSample:
+        """What a thread does; `watched` is the kernel's of it, None once it has ended."""
+        if watched is None:
+            return self._sampled(thread, thread.nid, self._waited(thread) or _UNKNOWN)
+        ran = self._watched.ran(watched)
+        if watched.said is thread and (stood := watched.stood(ran)):
+            return stood
+        line, wait = watched.call(), self._waited(thread)
         if wait is None:
-            wait = self._kernels(thread, tid, line)
+            wait = self._kernels(thread, watched, ran, line)
         elif line.startswith(_RUNNABLE):
             wait = Wait(ThreadState.RUN_QUEUE)  # It was woken, and has not come to run.
+        watched.below = line if thread.native else b""
+        watched.ran, watched.said = ran, thread
+        watched.sample = self._sampled(thread, watched.tid, wait)
+        return watched.sample
+
+    def _sampled(self, thread: JavaThread, tid: int, wait: Wait) -> ThreadSample:
         return ThreadSample(
             pid=self._pid,
             tid=tid,
@@ -242,44 +270,21 @@ class JvmLooker:
         known = lock.of.startswith(_LOCKS) and not lock.of.endswith(_CONDITION)
         return known or lock.of in self._exclusive
 
-    def _kernels(self, thread: JavaThread, tid: int, line: bytes) -> Wait:
-        """What a thread that runs, for all the JVM knows, does by the kernel's word: `line` is the
-        call that it is in.
+    def _kernels(self, thread: JavaThread, watched: _JavaWatched, ran: bytes, line: bytes) -> Wait:
+        """What a thread that runs, for all the JVM knows, does by the kernel's word: how long it
+        has run, and the call that it is in.
         """
-        try:
-            on_cpu, queued, _ = map(int, read(self._file(tid, "schedstat")).split())
-        except (OSError, ValueError):
-            return Wait(ThreadState.UNKNOWN)
-        last = self._ran.get(tid)
-        self._ran[tid] = on_cpu, queued
+        if not ran:
+            return _UNKNOWN
         if thread.native:
-            wait, was = self._waits.wait(tid, line), self._native.get(tid)
-            self._native[tid] = line
+            wait = self._waits.wait(watched.tid, line)
             # One that comes back from below Java waits in a futex until the dump is over.
-            if wait.state not in (*_AT_WORK, ThreadState.LOCK) or was == line:
+            if wait.state not in (*_AT_WORK, ThreadState.LOCK) or watched.below == line:
                 return wait
-        elif last == (on_cpu, queued):
+        elif watched.ran == ran:
             return Wait(ThreadState.OTHER)  # It has slept since the last look, inside the JVM.
-        longer = last is not None and queued - last[1] > on_cpu - last[0]
-        return Wait(ThreadState.RUN_QUEUE if longer else ThreadState.ON_CPU)
-
-    def _file(self, tid: int, name: str) -> str:
-        return f"/proc/{self._pid}/task/{tid}/{name}"
-
-    def _syscall(self, tid: int) -> bytes:
-        """The call that a thread is in, with its place on the stack; b"" where nobody may know."""
-        try:
-            if tid not in self._calls:
-                self._calls[tid] = ThreadFile(self._pid, tid, "syscall")
-            return self._calls[tid].line()
-        except OSError:
-            self._forget([tid])
-            return b""
-
-    def _forget(self, tids: Iterable[int]) -> None:
-        for tid in tids:
-            if tid in self._calls:
-                self._calls.pop(tid).close()
+        queued = queued_longer(watched.ran, ran)
+        return Wait(ThreadState.RUN_QUEUE if queued else ThreadState.ON_CPU)
 
 
 def _is_of_virtual(thread: JavaThread) -> bool:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,17 +29,24 @@ from perfhunt.model.profiles.readers.jfr import (
     parse_jfr_print,
 )
 from perfhunt.model.run import TargetProcess
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.jvm.attach import AttachSocket
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 from perfhunt.target.proc.files import text
 from perfhunt.target.proc.namespaces import move_out
 from perfhunt.target.proc.threads import thread_name, tids
 
-_RATE_HZ = 100  # of samples of what runs
-_PERIOD = f"{1000 // _RATE_HZ}ms"
+# For each sample the recorder of JDK 17 stops the thread that it is of: for 0.3 ms where there are
+# 16 threads, for 0.8 ms where there are 200. It may stop one for so much of its time; more where
+# that would be too few samples of a short recording: so many tell a share of a half to 6 points.
+_STOPS: Seconds = 0.25e-3
+_STOPS_FOR_EACH: Seconds = 2.6e-6  # of all threads
+_STOPPED: Share = 0.01
+_ENOUGH_SAMPLES = 250
+_MOST_HZ = 50.0
+_HZ_OF_PROFILE = 100  # of its `profile` settings
 # Its `profile` settings enable a hundred kinds of events, each of which costs at the start and at
 # the end. Settings can be given one by one since JDK 17; the memory that was taken is sampled often
 # enough to tell shares of a tenth in a second.
@@ -49,10 +57,10 @@ _OWN = (
     f"+{ALLOCATION_EVENT}#enabled=true",
     f"+{ALLOCATION_EVENT}#throttle=150/s",
 )
-_BY_CLOCK = (f"+{EVENT}#enabled=true", f"+{EVENT}#period={_PERIOD}")
+_BY_CLOCK = f"+{EVENT}#enabled=true +{EVENT}#period="
 # Since JDK 25 the kernel's timers of each thread take samples, in native code too (JEP 509).
 _FIRST_BY_CPU_TIME = 25
-_BY_CPU_TIME = (f"+{CPU_TIME_EVENT}#enabled=true", f"+{CPU_TIME_EVENT}#throttle={_PERIOD}")
+_BY_CPU_TIME = f"+{CPU_TIME_EVENT}#enabled=true +{CPU_TIME_EVENT}#throttle="
 _MAJOR = re.compile(r"(?:1\.)?([0-9]{1,3})")
 _DEPTH = 256  # frames of a stack that are printed; the recorder keeps 64 unless told otherwise
 _ANSWER: Seconds = 30.0  # of a tool that starts a JVM of its own
@@ -63,7 +71,7 @@ _FEW = (
     f"the recorder looks at {_FEW_THREADS} running threads at a time: with more, samples are fewer"
     " than the time on CPU"
 )
-_NANOSECONDS = 1e9  # per second
+_MILLISECONDS, _NANOSECONDS = 1e3, 1e9  # per second
 _UNSEEN = (
     "the recorder saw less than half of what Java threads ran: it misses native code, and loops"
     " that were compiled without debug information (-XX:+UnlockDiagnosticVMOptions"
@@ -99,20 +107,25 @@ def _events_printed(file: Path, *events: str) -> AbstractContextManager[IO[str]]
 class _Recording:
     """Flight recordings of some JVMs under way."""
 
-    def __init__(self, files: Mapping[int, Path], seconds: int) -> None:
+    def __init__(self, files: Mapping[int, Path], seconds: int, rate_hz: int) -> None:
         self._files, self._seconds = files, seconds
+        self._period_ms = round(_MILLISECONDS / rate_hz)
         self._name = f"perfhunt-{os.getpid()}"
         self._sockets: dict[int, AttachSocket] = {}
+        self._version = ""
         self._ran: Seconds = 0.0
 
-    def record(self, ask_stop: threading.Event) -> Profile:
-        """The profile of all of them. Raises AttachFailed."""
+    def record(self, ask_stop: threading.Event) -> ProfileReader:
+        """Reads the profile of all of them, by a JVM that takes half a second of CPU. Raises
+        AttachFailed.
+        """
         started: list[AttachSocket] = []
         try:
             for pid in self._files:
-                self._sockets[pid] = AttachSocket(pid)
-                _start(pid, self._sockets[pid], self._name, self._seconds)
-                started.append(self._sockets[pid])
+                self._sockets[pid] = jvm = AttachSocket(pid)
+                self._version = self._version or _version(jvm)
+                _start(pid, jvm, self._name, self._seconds, self._period_ms)
+                started.append(jvm)
             began, before = time.monotonic(), self._java_cpu()
             ask_stop.wait(self._seconds)
             seconds, self._ran = time.monotonic() - began, self._java_cpu() - before
@@ -123,7 +136,7 @@ class _Recording:
                 with suppress(AttachFailed):
                     jvm.command(f"JFR.stop name={self._name}")
             raise
-        return self._profile(seconds)
+        return partial(self._profile, seconds)
 
     def _java_cpu(self) -> Seconds:
         """What threads that may run Java have run so far."""
@@ -157,10 +170,12 @@ class _Recording:
             stacks.update(sampled)
             cut += shortened
             waits += _stood_still(collections, seconds * len(self._files))
-        pids = tuple(self._files)
-        version = _version(self._sockets[pids[0]])
+        pids, version = tuple(self._files), self._version
+        rate_hz = _MILLISECONDS / self._period_ms
+        if _major(version) < _FIRST_OWN:
+            rate_hz = _HZ_OF_PROFILE
         notes = [_FEW] if _major(version) < _FIRST_BY_CPU_TIME else []
-        lost = max(0, round(self._ran * _RATE_HZ) - stacks.total())
+        lost = max(0, round(self._ran * rate_hz) - stacks.total())
         if lost > stacks.total():
             notes.append(_UNSEEN)
         if cut:
@@ -169,13 +184,18 @@ class _Recording:
             tool="jvm",
             version=version,
             mode=ProfileMode.CPU,
-            rate_hz=_RATE_HZ,
+            rate_hz=rate_hz,
             seconds=seconds,
             stacks={stack: float(n) for stack, n in stacks.items()},
             pids=pids,
-            ticks=round(seconds * _RATE_HZ),
+            ticks=round(seconds * rate_hz),
             dropped=lost,
-            command=("jcmd", ",".join(map(str, pids)), "JFR.start", _settings(version)),
+            command=(
+                "jcmd",
+                ",".join(map(str, pids)),
+                "JFR.start",
+                _settings(version, self._period_ms),
+            ),
             notes=tuple(notes),
             raw=self._files[pids[0]].with_suffix(".txt").name,
             lock_waits=tuple(waits),
@@ -227,19 +247,19 @@ def _major(version: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _settings(version: str) -> str:
+def _settings(version: str, period_ms: int) -> str:
     """What a JVM of a version is to record: no more than is used, where that can be said."""
     if (major := _major(version)) < _FIRST_OWN:
         return "settings=profile"
     samples = _BY_CPU_TIME if major >= _FIRST_BY_CPU_TIME else _BY_CLOCK
-    return " ".join((*_OWN, *samples))
+    return " ".join((*_OWN, f"{samples}{period_ms}ms"))
 
 
-def _start(pid: int, jvm: AttachSocket, name: str, seconds: Seconds) -> None:
+def _start(pid: int, jvm: AttachSocket, name: str, seconds: Seconds, period_ms: int) -> None:
     """Begin a recording, which ends by itself some time after its own. Raises AttachFailed."""
     # Without a file, one whose time is over is kept in the JVM for good.
     until = f"duration={round(seconds + _DEAD_MAN)}s filename=/dev/null"
-    said = jvm.command(f"JFR.start name={name} {_settings(_version(jvm))} {until}")
+    said = jvm.command(f"JFR.start name={name} {_settings(_version(jvm), period_ms)} {until}")
     if "Started recording" not in said:
         raise AttachFailed(f"the JVM of pid {pid} records nothing: {said.strip()[:200]}")
 
@@ -277,16 +297,19 @@ class JvmProfiler(Profiler):
         for pid in pids:
             with suppress(AttachFailed):
                 jvm, name = AttachSocket(pid), f"perfhunt-{os.getpid()}-first"
-                _start(pid, jvm, name, 0.0)
+                _start(pid, jvm, name, 0.0, round(_MILLISECONDS / _MOST_HZ))
                 jvm.command(f"JFR.stop name={name}")
+
+    def rate_for(self, rate_hz: int, processes: int, threads: int, seconds: Seconds) -> int:
+        """Lower with many threads: each sample stops the one that it is of for longer."""
+        spared = _STOPPED / (_STOPS + threads * _STOPS_FOR_EACH)
+        return round(min(_MOST_HZ, max(spared, _ENOUGH_SAMPLES / seconds)))
 
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
-        """Start recording; returns at once. The rate is the recorder's own. Raises AttachFailed,
-        ValueError.
-        """
+        """Start recording; returns at once. Raises AttachFailed, ValueError."""
         files = {pid: own_file(self, mode, out, pid) for pid in pids}
         if why := self.available():
             raise AttachFailed(why)
-        return ThreadCapture(_Recording(files, seconds).record, "perfhunt-jvm")
+        return ThreadCapture(_Recording(files, seconds, rate_hz).record, "perfhunt-jvm")

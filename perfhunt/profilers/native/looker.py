@@ -18,6 +18,7 @@ from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.profilers.native.one_sample import OneSample
 from perfhunt.profilers.native.unwind import Registers, StackCopy, Unwinder
 from perfhunt.target.binary.crates import linked_crates
+from perfhunt.target.binary.names import naming_cpu
 from perfhunt.target.proc.threads import WatchedThread, WatchedThreads, queued_longer
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
@@ -74,7 +75,8 @@ class NativeLooker:
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._walked = self._cut = 0
         self._loop = ""  # the library whose tasks wait on no thread's stack
-        self.cpu: Seconds = 0.0  # beside the caller's own thread: of who tells of inlined calls
+        # Beside the caller's own thread: of who tells of inlined calls, and who spells names.
+        self.cpu: Seconds = 0.0
         self.seen = self.unmatched = 0
 
     @property
@@ -85,8 +87,8 @@ class NativeLooker:
             missing.append(f"stacks of threads that run ({self._running.refused})")
         if self._cut:
             missing.append(f"the callers in {self._cut} of {self._walked} stacks, which end early")
-        if self._loop and not self._tells:
-            missing.append(self._unseen_tasks())
+        if self._loop and not self._tells and (tasks := self._unseen_tasks()):
+            missing.append(tasks)
         if unread := self._image.files.unread:
             missing.append(f"the names of functions ({unread})")
         if refused := self._image.files.refused:
@@ -94,7 +96,7 @@ class NativeLooker:
         return "; ".join(missing)
 
     def _unseen_tasks(self) -> str:
-        """What is not seen of tasks, as a clause."""
+        """What is not seen of tasks, as a clause; "" for nothing."""
         console = _CONSOLE if self._loop == "tokio" else ""
         return f"what tasks of {self._loop} wait for, which are on no thread's stack{console}"
 
@@ -112,13 +114,14 @@ class NativeLooker:
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
         self.seen += len(living)
+        before, used = naming_cpu(), self._image.files.cpu
         at_work: dict[int, tuple[WatchedThread, bytes]] = {}
         samples: dict[int, ThreadSample] = {}
         for thread in living.values():
             self._look_at(thread, samples, at_work)
         for sample in self._at_work(at_work):
             samples[sample.tid] = sample
-        self.cpu = self._image.files.cpu
+        self.cpu += self._image.files.cpu - used + naming_cpu() - before
         return list(self._with_holders(samples, living))
 
     def _read(self, address: int, size: Bytes) -> bytes:

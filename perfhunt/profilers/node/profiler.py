@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import json_value
-from perfhunt.model.profile import Profile, ProfileMode, Stack, regrouped
+from perfhunt.model.profile import Profile, ProfileMode, regrouped
 from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile, without_code
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.escaping import json_text
@@ -28,10 +29,11 @@ from perfhunt.profilers.node.door import closed_by, open_door, script
 from perfhunt.profilers.node.inspector import InspectorError
 from perfhunt.profilers.node.workers import WorkerThreads
 from perfhunt.profilers.profiler import Profiler, own_file
-from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 
 _TEND: Seconds = 0.5  # between looks for worker threads that were begun meanwhile
 _ANSWER: Seconds = 60.0  # a long profile is a large message
+_Given = TypeVar("_Given")
 
 
 class _Loop(msgspec.Struct):
@@ -78,19 +80,32 @@ class _Session:
     def _failed(self, error: Exception) -> AttachFailed:
         return AttachFailed(f"the inspector of Node process {self._pid} gave no profile: {error}")
 
-    def taken(self) -> Profile:
-        """The profile until now; ends the session. Raises AttachFailed."""
+    def taken(self) -> ProfileReader:
+        """Reads the profile until now; ends the session. Raises AttachFailed."""
         try:
             with closing(self._inspector):
                 seconds = time.monotonic() - self._began
                 told = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
-                stacks, idle = parse_cpuprofile(told)
-                self._raw.write_text(json_text(without_code(told)))
-                notes = (*self._of_loop(), *self._add_workers(stacks))
-        except (InspectorError, Unreadable, KeyError) as error:
+                others = self._workers.taken(_ANSWER)
+                notes = (*self._of_loop(), *self._of_workers(len(others)))
+        except (InspectorError, KeyError) as error:
             raise self._failed(error) from error
         finally:
             self._door.leave()
+        return partial(self._read, seconds, [told, *others], notes)
+
+    def _read(self, seconds: Seconds, told: Sequence[Any], notes: tuple[str, ...]) -> Profile:
+        """The profile of what was told of the main thread, and of worker threads after it."""
+        try:
+            stacks, idle = parse_cpuprofile(told[0])
+            for other in told[1:]:
+                for stack, samples in parse_cpuprofile(other)[0].items():
+                    stacks[stack] = stacks.get(stack, 0.0) + samples
+            for n, profile in enumerate(told):
+                worker = self._raw.with_suffix(f".worker{n}{self._raw.suffix}")
+                (worker if n else self._raw).write_text(json_text(without_code(profile)))
+        except (Unreadable, KeyError) as error:
+            raise self._failed(error) from error
         return Profile(
             tool="node",
             version=self._version,
@@ -110,16 +125,9 @@ class _Session:
         with suppress(InspectorError):  # It is told when the profile is taken.
             self._workers.tend()
 
-    def _add_workers(self, stacks: dict[Stack, float]) -> Iterator[str]:
-        """Add what ran in worker threads; notes about them."""
-        profiles = self._workers.taken(_ANSWER)
-        for n, told in enumerate(profiles, 1):
-            for stack, samples in parse_cpuprofile(told)[0].items():
-                stacks[stack] = stacks.get(stack, 0.0) + samples
-            own = self._raw.with_suffix(f".worker{n}{self._raw.suffix}")
-            own.write_text(json_text(without_code(told)))
-        if profiles:
-            yield f"worker threads of pid {self._pid} that were sampled: {len(profiles)}"
+    def _of_workers(self, sampled: int) -> Iterator[str]:
+        if sampled:
+            yield f"worker threads of pid {self._pid} that were sampled: {sampled}"
         if self._workers.unseen:
             yield f"worker threads of pid {self._pid} that were not: {self._workers.unseen}"
 
@@ -132,23 +140,34 @@ class _Session:
         return ()
 
 
-def _together(sessions: Sequence[_Session], ask_stop: threading.Event, seconds: Seconds) -> Profile:
-    """The profiles of all, after their time or when asked to stop. Raises AttachFailed when one of
-    them gave none.
+def _together(
+    sessions: Sequence[_Session], ask_stop: threading.Event, seconds: Seconds
+) -> ProfileReader:
+    """Reads the profiles of all, after their time or when asked to stop. Raises AttachFailed when
+    none of them gave one.
     """
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not ask_stop.wait(min(left, _TEND)):
         for session in sessions:
             session.tend()
-    profiles, failures = list[Profile](), list[AttachFailed]()
-    for session in sessions:
+    return partial(_merged, _worked([session.taken for session in sessions]))
+
+
+def _merged(readers: Sequence[ProfileReader]) -> Profile:
+    return reduce(Profile.merged, _worked(readers))
+
+
+def _worked(steps: Sequence[Callable[[], _Given]]) -> list[_Given]:
+    """What those of some steps give that work. Raises AttachFailed when none does."""
+    given, failures = list[_Given](), list[AttachFailed]()
+    for step in steps:
         try:
-            profiles.append(session.taken())
+            given.append(step())
         except AttachFailed as failed:
             failures.append(failed)
-    if not profiles:
+    if not given:
         raise failures[0]
-    return reduce(Profile.merged, profiles)
+    return given
 
 
 class NodeProfiler(Profiler):

@@ -207,7 +207,7 @@ class PySpyProfiler(Profiler):
         """
         return ProfileMode.GIL if mode == ProfileMode.CPU and threads > _ALONE else mode
 
-    def rate_for(self, rate_hz: int, processes: int) -> int:
+    def rate_for(self, rate_hz: int, processes: int, threads: int, seconds: Seconds) -> int:
         """Lower with several processes, so that all together cost what one costs."""
         each = _TOTAL_RATE // max(1, min(processes, self.at_once))
         return max(_SLOWEST, min(rate_hz, each))

@@ -1,104 +1,142 @@
-"""Threads of a program that runs on tokio, and its tasks that wait for a lock or a permit."""
+"""Threads of a program that runs on tokio, and its tasks that wait: for what, and who has it."""
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
-from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Frame, Stack, ThreadSample
+from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.native.calls import SeenCall, WatchedCalls
+from perfhunt.profilers.native.calls import SeenCall
 from perfhunt.profilers.native.looker import NativeLooker
-from perfhunt.profilers.native.unwind import StackCopy
-from perfhunt.profilers.tokio.permits import PermitQueue, permit_functions
-from perfhunt.target.proc.files import link
+from perfhunt.profilers.tokio.awaits import Await, AwaitKind, SocketTokens, await_at, most_telling
+from perfhunt.profilers.tokio.following import CallsHalf, TokioCalls
+from perfhunt.profilers.tokio.permits import PermitUse, PermitWait
+from perfhunt.profilers.tokio.picture import TaskPicture
+from perfhunt.profilers.tokio.stacks import TaskStacks, task_words
+from perfhunt.profilers.tokio.wakers import HEADER, LeftWaker, task_state
+from perfhunt.target.binary.crates import linked_crates
 
-_MOST_THREADS = 64  # that are watched: a worker a core, and those that block
-_EVERY: Seconds = 0.02  # between two readings of what was called: a ring holds five times as much
-# Of calls, each second and core: one costs the target 10 us with the copy of its stack, so that it
-# is 2 %. Beyond that nobody watches any more, as soon as a part of a second shows it.
-_MOST_CALLS = 2_000
-_SHOWS: Seconds = 0.25
-_MEETS_EVERY: Seconds = 1.0  # between two looks for new threads
 _SEVERAL = 2  # that have a permit at a time, or more
 # Of the looks in which somebody had one: who was missed when he gave it back makes two of one.
 _OFTEN = 0.2
-_TELLING: Bytes = 2048  # of a stack: addresses of code in it tell one way to a wait from another
-_MOST_STACKS = 20_000  # that are kept, so that each is walked once
-# Below a task's own code, on a worker's stack.
-_RUNTIME = re.compile(r"\btokio::runtime::")
 _GETS = re.compile(r"\btokio::sync::")  # asks for a permit
+# What gives a permit that nobody gave back.
+_MAKES_ROOM = re.compile(r"\bSemaphore::add_permits$|\bmpsc::")
+_LANGUAGE = ("std::", "core::", "alloc::", "tokio::")
+_STATES = {
+    AwaitKind.SOCKET: ThreadState.SOCKET,
+    AwaitKind.TIME: ThreadState.SLEEP,
+    AwaitKind.PERMIT: ThreadState.LOCK,
+    AwaitKind.TOLD: ThreadState.AWAIT,
+}
 
 
 class TokioLooker(NativeLooker):
     """Looks at one process whose tasks run on tokio."""
 
+    # Of one core: calls that are read take up to two thirds of it, whether anybody looks or not.
+    cost_limit = 0.15
+
     def __init__(self, pid: int) -> None:
         """Raises AttachFailed, with the reason, where the process cannot be read."""
         super().__init__(pid)
-        self._queue = PermitQueue()
-        self._lock, self._closed = threading.Lock(), threading.Event()
-        self._calls: WatchedCalls | None = None
+        self._loop = "tokio"  # also where no name of its says so
+        self._followed = TokioCalls(pid, self._image)
+        self._task_stacks = TaskStacks(self._image, self._unwinder)
+        self._tokens = SocketTokens(pid)
+        self._libraries = (*linked_crates(f"/proc/{pid}/exe"), *_LANGUAGE)
         # By semaphore, in how many looks nobody, one, several had a permit.
         self._had: dict[int, Counter[int]] = {}
-        self._known: dict[tuple[int, ...], Stack] = {}
-        self._missed, self._followed = 0, 0.0
-        self._reader = threading.Thread(target=self._follow, name="perfhunt-tokio", daemon=True)
-        functions = permit_functions(self._image, link(pid, "exe"))
-        if not functions:
-            self._untold = "it was stripped of their names, or optimized as a whole (lto)"
-            return
-        try:
-            self._calls = WatchedCalls(f"/proc/{pid}/exe", functions)
-            self._meet(self._calls)
-        except AttachFailed as failed:
-            self._untold = failed.message
-            return
-        self._untold = ""
-        self._reader.start()
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
-        self._stop()
+        self._followed.close()
         super().close()
 
     def look(self) -> list[ThreadSample]:
         """Every thread now, and every task that waits. Raises AttachFailed once the process is
         gone.
         """
-        threads = super().look()
-        with self._lock:
-            uses = [
-                (semaphore, list(use.waiting.values()), list(use.holding), list(use.releases))
-                for semaphore, use in self._queue.semaphores.items()
-            ]
-        samples = list[ThreadSample]()
-        for semaphore, waiting, holding, releases in uses:
-            asking = [self._task_stack(each.call) for each in waiting]
-            having = [self._task_stack(each.call) for each in holding]
-            name = self._name(semaphore, len(having))
-            if releases and not self._give_back(releases, asking + having):
-                # Such as of a channel, whose reader makes room: it works for those that wait.
-                name = f"{FOR_A_THREAD}{semaphore:#x}"
-                having = [self._task_stack(releases[-1])] if waiting else []
-            samples += [
-                self._task(stack, name, bool(each.handed))
-                for each, stack in zip(waiting, asking, strict=True)
-            ]
-            for stack in having:
-                self._having(self._own(stack), name, threads, samples)
-        self.cpu += self._followed
-        return threads + samples
+        picture = TaskPicture(self._pid, super().look())
+        with self._followed.lock:
+            self._followed.refresh()
+            semaphores = self._followed.permits.semaphores
+            held = [e for each in semaphores.items() for e in self._add_asking(picture, *each)]
+            self._add_waiting(picture)
+        for task, stack, name in held:
+            if task is None:
+                picture.work(stack, name)
+            else:
+                picture.hold(task, stack, name)
+        self.cpu += self._followed.cpu
+        return picture.samples
+
+    def _unseen_tasks(self) -> str:
+        unseen = self._followed.unseen
+        if self._followed.watches(CallsHalf.WAKERS) or not unseen:
+            return unseen
+        return f"{super()._unseen_tasks()}; calls of it are not followed: {unseen}"
+
+    def _add_asking(
+        self, picture: TaskPicture, semaphore: int, use: PermitUse
+    ) -> list[tuple[int | None, Stack, str]]:
+        """Those that wait for permits of a semaphore; who has it: a task (0 for one whose address
+        nobody knows, None for one that works for those who wait), where it is, and its name.
+        """
+        waiting, holding = list(use.waiting.values()), list(use.holding)
+        for each in (*waiting, *holding):
+            self._read_wait(each)
+        name = self._name(semaphore, len(holding))
+        if works := self._works_for(use.releases, waiting + holding):
+            name = f"{FOR_A_THREAD}{semaphore:#x}"
+        for each in waiting:
+            state = ThreadState.LOOP if each.handed else ThreadState.LOCK
+            on = "" if each.handed else name
+            picture.add(self._task_of(each), each.stack or (), state, on)
+        if works:
+            return [(None, works, name)] if waiting else []
+        return [(self._task_of(each), _own(each.stack or ()), name) for each in holding]
+
+    def _add_waiting(self, picture: TaskPicture) -> None:
+        """Those that left a waker, but for what waits for a permit, which is known better."""
+        over = list[int]()
+        for address, task in self._followed.wakers.tasks.items():
+            state = task_state(self._read(address, HEADER.size))
+            if state.over:
+                over.append(address)
+            if state.over or state.runs or picture.has(address):
+                continue
+            awaits = [self._await(left) for left in task.left]
+            what = most_telling(awaits, self._libraries)
+            if what.kind is AwaitKind.PERMIT and self._followed.watches(CallsHalf.PERMITS):
+                continue
+            stack = what.own if what.kind is AwaitKind.TOLD else what.stack
+            if state.queued:
+                picture.add(address, stack, ThreadState.LOOP)
+            elif what.of_client:
+                picture.add(address, stack, ThreadState.POLL, what.on)
+            else:
+                picture.add(address, stack, _STATES[what.kind], what.on)
+        self._followed.wakers.leave_out(over)
+
+    def _await(self, left: LeftWaker) -> Await:
+        if left.what is None:
+            left.what = await_at(self._task_stacks.of(left.call), left.call, self._tokens)
+            left.call = left.call._replace(raw=b"")
+        return left.what
+
+    def _read_wait(self, wait: PermitWait) -> None:
+        """Read its call once, and drop the copy of the stack."""
+        if wait.stack is None:
+            wait.stack, wait.words = self._task_stacks.of(wait.call), task_words(wait.call)
+            wait.call = wait.call._replace(raw=b"")
+
+    def _task_of(self, wait: PermitWait) -> int:
+        """The address of the task that asked for a permit; 0 where nobody knows it."""
+        return next((word for word in wait.words if word in self._followed.wakers.tasks), 0)
 
     def _name(self, semaphore: int, having: int) -> str:
         """What a semaphore is called: one that several have at a time is told from a lock."""
@@ -107,123 +145,21 @@ class TokioLooker(NativeLooker):
         several = seen[_SEVERAL] > _OFTEN * (seen[1] + seen[_SEVERAL])
         return f"{SEVERAL if several else FUTEX}{semaphore:#x}"
 
-    @staticmethod
-    def _own(stack: Stack) -> Stack:
-        """Where a task is that has got its permit: no longer in what got it."""
-        end = len(stack)
-        while end > 1 and _GETS.search(stack[end - 1].function):
-            end -= 1
-        return stack[:end]
-
-    def _unseen_tasks(self) -> str:
-        if self._untold:
-            return f"{super()._unseen_tasks()} (calls of tokio's were not watched: {self._untold})"
-        lost = f", nor {self._missed} calls that came too fast" if self._missed else ""
-        return f"what tasks of tokio wait for that is no lock, permit or bounded channel{lost}"
-
-    def _having(
-        self, stack: Stack, name: str, threads: list[ThreadSample], samples: list[ThreadSample]
-    ) -> None:
-        """Who has a permit: a thread that is in the same code, where there is one that has none
-        yet; else a task that waits for something else.
+    def _works_for(self, releases: Sequence[SeenCall], asked: Sequence[PermitWait]) -> Stack:
+        """Where that is which makes room for those that ask, and never asks itself: the reader of a
+        channel, or who hands out permits that are used up; () for who only gives back what was
+        asked for, by himself or by another to whom that went.
         """
-        inside = stack[-1:]
-        for n, thread in enumerate(threads):
-            if not thread.holds and any(_is_in(frame, thread.stack) for frame in inside):
-                threads[n] = replace(thread, holds=frozenset({name}))
-                return
-        samples.append(replace(self._task(stack, "", ready=False), holds=frozenset({name})))
-
-    def _give_back(self, releases: Sequence[SeenCall], asking: Sequence[Stack]) -> bool:
-        """Whether tasks that are in the same code as those that ask for a permit give it back."""
-        begun = {stack[0] for stack in asking if stack}
-        return any(stack[0] in begun for stack in map(self._task_stack, releases) if stack)
-
-    def _task(self, stack: Stack, name: str, ready: bool) -> ThreadSample:
-        state = ThreadState.LOCK if name else ThreadState.AWAIT
-        return ThreadSample(
-            pid=self._pid,
-            tid=0,
-            stack=stack,
-            state=ThreadState.LOOP if ready else state,
-            wait_on="" if ready else name,
-            thread_name="task",
-            still=True,
-            task=True,
-        )
-
-    def _task_stack(self, call: SeenCall) -> Stack:
-        """Where a task was at a call, root first: what it was in of its own, without the
-        worker's.
-        """
-        words = np.frombuffer(call.raw[: min(_TELLING, len(call.raw)) // 8 * 8], "<u8")
-        code = words[self._image.code_among(words)].tolist()
-        key = (call.registers.code, call.registers.stack, *code)
-        if key not in self._known:
-            copy = StackCopy(call.registers.stack, call.raw, _nothing)
-            addresses, _ = self._unwinder.walk(call.registers, copy)
-            stack = tuple(f for a in reversed(addresses) for f in self._image.calls(a))
-            runs = [n for n, frame in enumerate(stack) if _RUNTIME.search(frame.function)]
-            if len(self._known) > _MOST_STACKS:
-                self._known.clear()
-            self._known[key] = stack[runs[-1] + 1 :] if runs else stack
-        return self._known[key]
-
-    def _meet(self, calls: WatchedCalls) -> bool:
-        """Watch the threads that there are; whether any of them is new. Raises AttachFailed where
-        not all of them can be watched: who goes on unseen would seem to wait for ever.
-        """
-        try:
-            tids = list(map(int, os.listdir(f"/proc/{self._pid}/task")))
-        except OSError:
-            return False  # it has ended
-        if len(tids) > _MOST_THREADS:
-            raise AttachFailed(f"it has {len(tids)} threads, more than {_MOST_THREADS}")
-        return calls.watch(tids)
-
-    def _follow(self) -> None:
-        """Reads what was called, in a thread of its own, until it is closed or comes too fast."""
-        assert self._calls is not None
-        most = _MOST_CALLS * (os.cpu_count() or 1)
-        came, since, met = 0, time.monotonic(), time.monotonic()
-        while not self._closed.wait(_EVERY):
-            calls, lost = self._calls.taken(), self._calls.lost
-            self._calls.lost = 0
-            came += len(calls) + lost
-            now, is_new = time.monotonic(), False
-            if now - met >= _MEETS_EVERY:
-                met = now
-                try:
-                    is_new = self._meet(self._calls)
-                except AttachFailed as failed:
-                    self._untold = failed.message
-                    break
-            with self._lock:
-                self._queue.take(calls)
-                # A thread that was met late may have gone on with what others began.
-                if lost or is_new:
-                    self._missed += lost
-                    self._queue.forget()
-            if now - since >= _SHOWS:
-                if came > most * (now - since):
-                    self._untold = f"{came / (now - since):,.0f} a second would cost it too much"
-                    break
-                came, since = 0, now
-            self._followed = time.thread_time()
-        self._calls.close()
-        with self._lock:
-            self._queue.forget()
-
-    def _stop(self) -> None:
-        self._closed.set()
-        if self._reader.is_alive():
-            self._reader.join()
+        begun = {wait.stack[0] for wait in asked if wait.stack}
+        gave = [stack for stack in map(self._task_stacks.of, releases) if stack]
+        if not gave or not begun or any(stack[0] in begun for stack in gave):
+            return ()
+        return gave[-1] if any(_MAKES_ROOM.search(f.function) for f in gave[-1]) else ()
 
 
-def _is_in(frame: Frame, stack: Stack) -> bool:
-    return any((f.function, f.file) == (frame.function, frame.file) for f in stack)
-
-
-def _nothing(address: int, size: Bytes) -> bytes:
-    """What is on a stack now says nothing of then."""
-    return b""
+def _own(stack: Stack) -> Stack:
+    """Where a task is that has got its permit: no longer in what got it."""
+    end = len(stack)
+    while end > 1 and _GETS.search(stack[end - 1].function):
+        end -= 1
+    return stack[:end]

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
+from perfhunt.model.profile import Stack
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.native.calls import SeenCall, WatchedFunction
-from perfhunt.profilers.native.image import ProcessImage
+from perfhunt.profilers.native.calls import SeenCall
 
-_MODULE = "batch_semaphore"
 _ASKED, _POLLED, _DROPPED, _RELEASED = "asked", "polled", "dropped", "released"
-_NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
+PERMITS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         _ASKED: re.compile(r"batch_semaphore::Semaphore::acquire$"),
         _POLLED: re.compile(r"batch_semaphore::Acquire as .*Future>::poll$"),
@@ -32,9 +31,10 @@ _NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
         _RELEASED: re.compile(r"batch_semaphore::Semaphore::add_permits_locked$"),
     }
 )
-_WITH_STACK = frozenset({_POLLED, _RELEASED})
-_MOST = 500  # symbols with that word in them
+PERMITS_WITH_STACK = frozenset({_POLLED, _RELEASED})
 _MOST_WAITING = 100_000  # more are no queue of a service that anybody measures
+# Semaphores that are kept though nobody waits or has a permit: a service may make one for each key.
+_MOST_IDLE = 256
 # From the last poll of a future until it is dropped, where that poll gave the permit: a few
 # instructions, with a moment off the CPU.
 _AT_ONCE: Seconds = 0.001
@@ -46,14 +46,20 @@ _RELEASES = 8  # of a semaphore, from which it is told whether those who asked g
 
 @dataclass(slots=True)
 class PermitWait:
-    """A task that waits for a permit, or has it since: `call` is the first poll for it, `handed`
-    when it was handed one, since when it waits for a worker to go on.
+    """A task that waits for permits, or has them since: `call` is the first poll for them, `given`
+    how many of those it wants were seen to be given to it, `handed` when it had them all, since
+    when it waits for a worker to go on. `stack` and `words`: where it was and what it had in hand,
+    once that was read of the call.
     """
 
     call: SeenCall
+    wants: int = 1
     polls: int = 0
     first: bool = True  # nobody waited before it
+    given: int = 0
     handed: Seconds = 0.0
+    stack: Stack | None = None
+    words: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,8 +81,11 @@ class PermitQueue:
     def __init__(self) -> None:
         self.semaphores: dict[int, PermitUse] = {}
         self._of: dict[int, PermitUse] = {}  # by future
-        self._asked: dict[int, int] = {}  # the semaphore that a thread asked last
+        # The semaphore that a thread asked last, and for how many permits.
+        self._asked: dict[int, tuple[int, int]] = {}
         self._polled: dict[int, SeenCall] = {}  # the last poll of a thread
+        # When a thread dropped what had been given permits and did not use them.
+        self._unused: dict[int, Seconds] = {}
         self._began: Seconds = 0.0
 
     def take(self, calls: Iterable[SeenCall]) -> None:
@@ -90,20 +99,23 @@ class PermitQueue:
         for call in calls:
             self._began = self._began or call.at
             take[call.function](call)
+        if len(self.semaphores) > _MOST_IDLE:
+            used = {n: use for n, use in self.semaphores.items() if use.waiting or use.holding}
+            self.semaphores = used
 
     def forget(self) -> None:
         """Calls were lost: who is known to wait may have got its permit."""
-        for known in (self.semaphores, self._of, self._asked, self._polled):
+        for known in (self.semaphores, self._of, self._asked, self._polled, self._unused):
             known.clear()
         self._began = 0.0
 
     def _ask(self, call: SeenCall) -> None:
-        self._asked[call.tid] = call.arguments[1]
+        self._asked[call.tid] = call.arguments[1], call.arguments[2]
 
     def _poll(self, call: SeenCall) -> None:
         future, self._polled[call.tid] = call.arguments[0], call
         if future not in self._of:
-            semaphore = self._asked.pop(call.tid, 0)
+            semaphore, wants = self._asked.pop(call.tid, (0, 1))
             if not semaphore or len(self._of) >= _MOST_WAITING:
                 return  # it waited before anybody looked
             use = self.semaphores.setdefault(semaphore, PermitUse())
@@ -111,7 +123,7 @@ class PermitQueue:
             # Where it asks anew it has what it had no more, though that was not seen.
             for n in [n for n, e in enumerate(use.holding) if e.call.arguments[0] == future]:
                 del use.holding[n]
-            use.waiting[future] = PermitWait(call, first=first)
+            use.waiting[future] = PermitWait(call, wants, first=first)
             self._of[future] = use
         self._of[future].waiting[future].polls += 1
 
@@ -129,25 +141,31 @@ class PermitQueue:
         if wait.polls == 1:
             got = at_once and wait.first
         else:
-            got = bool(wait.handed)
+            # Of several permits, some were free when it came, which nobody saw.
+            got = bool(wait.handed) or (wait.given > 0 and wait.wants > 1 and at_once)
             if not use.sure and not got and at_once:
                 got = _take_back(use.waiting.values())
         if got:  # at its first poll nobody waited, and now all have gone on who came before it
             use.sure = True
             use.holding.append(wait)
+        elif wait.given:
+            self._unused[call.tid] = call.at
 
     def _release(self, call: SeenCall) -> None:
-        semaphore, permits = call.arguments
+        semaphore, permits, _ = call.arguments
         use = self.semaphores.get(semaphore)
         if use is None or not permits:
             return
-        if len(use.releases) < _RELEASES:
-            use.releases.append(call)
-        if (gives := self._giver(use, call)) is not None:
-            del use.holding[gives]
+        if call.at - self._unused.pop(call.tid, -_AT_ONCE) >= _AT_ONCE:
+            if len(use.releases) < _RELEASES:
+                use.releases.append(call)
+            if (gives := self._giver(use, call)) is not None:
+                del use.holding[gives]
         for wait in use.waiting.values():
-            if not wait.handed and permits:
-                wait.handed, permits = call.at, permits - 1
+            given = min(permits, wait.wants - wait.given)
+            wait.given, permits = wait.given + given, permits - given
+            if given and wait.given == wait.wants:
+                wait.handed = call.at
 
     def _giver(self, use: PermitUse, call: SeenCall) -> int | None:
         """Which of those that have a permit gives one back: the one whose future is nearest to what
@@ -176,23 +194,5 @@ def _take_back(waiting: Iterable[PermitWait]) -> bool:
     last = max(waiting, key=lambda each: each.handed, default=None)
     if last is None or not last.handed:
         return False
-    last.handed = 0.0
+    last.handed, last.given = 0.0, 0
     return True
-
-
-def permit_functions(image: ProcessImage, program: str) -> list[WatchedFunction]:
-    """What there is to watch in a program; empty where not all of it is a function with a name: it
-    was stripped of those, or optimized as a whole.
-    """
-    found = {function.name: function for function in _watchable(image, program)}
-    return list(found.values()) if found.keys() == _NAMES.keys() else []
-
-
-def _watchable(image: ProcessImage, program: str) -> Iterator[WatchedFunction]:
-    file = image.files.of(program)
-    for symbol, own in file.elf.symbols_with(_MODULE, _MOST) if file is not None else ():
-        name = next((name for name, pattern in _NAMES.items() if pattern.search(symbol)), "")
-        offset = file.elf.offset_of(own) if file is not None else None
-        address = image.address_of(program, own)
-        if name and offset is not None and address is not None:
-            yield WatchedFunction(name, offset, address, stack=name in _WITH_STACK)

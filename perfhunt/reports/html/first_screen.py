@@ -21,13 +21,13 @@ from perfhunt.reports.html.rows import TableRow, worst_first
 from perfhunt.reports.words import (
     bottleneck_words,
     busy_words,
+    change_words,
     measured,
     ms,
     place,
     plural,
     predicted_words,
     prediction,
-    ratio_words,
 )
 
 STRIP = 6  # objectives in the strip: more are a table's work
@@ -171,14 +171,15 @@ def _probe(run: Run) -> TrustItem:
         words = "Not measured: no profiler was attached at one load with quiet time beside it."
         return TrustItem("Profiling", words, None)
     words = (
-        f"Changed throughput by {ratio_words(effect.throughput)},"
-        f" p99 by {ratio_words(effect.p99)}, CPU by {ratio_words(effect.cpu)}."
+        f"Changed throughput by {change_words(effect, 'throughput')}, p99 by"
+        f" {change_words(effect, 'p99')}, CPU per request by {change_words(effect, 'cpu')}."
     )
-    if effect.note and not effect.flagged:
+    told = effect.flagged or _told(run, _OF_PROBE)
+    if effect.note and not told:
         # The quiet spans differ among themselves: that may hide what the probe does.
         noise = _sentence(effect.note[:1].upper() + effect.note[1:])
         return TrustItem("Profiling", f"{words} {noise}", None)
-    return TrustItem("Profiling", words, effect.flagged or _told(run, _OF_PROBE))
+    return TrustItem("Profiling", words, told)
 
 
 def _host(run: Run) -> TrustItem:

@@ -44,10 +44,10 @@ from perfhunt.reports.words import (
     accused,
     bottleneck_words,
     capacity_words,
+    change_words,
     criterion_words,
     held_at,
     ms,
-    ratio_words,
 )
 
 _END = re.compile(r"(?<=\.) (?=[A-Z])")  # of a sentence
@@ -296,8 +296,8 @@ def _host_trust(trials: Sequence[Trial]) -> Iterator[tuple[str, object]]:
 
 def _probe_trust(effect: ProbeEffect) -> Iterator[tuple[str, object]]:
     flag = ": the profile disturbed the service" if effect.flagged else ""
-    yield "profiling changed throughput by", ratio_words(effect.throughput) + flag
-    latencies = f"{ratio_words(effect.p50)}, {ratio_words(effect.p99)}"
-    yield "profiling changed p50, p99 by", latencies
-    yield "profiling changed CPU by", ratio_words(effect.cpu)
+    yield "profiling changed throughput by", change_words(effect, "throughput") + flag
+    yield "profiling changed p50 by", change_words(effect, "p50")
+    yield "profiling changed p99 by", change_words(effect, "p99")
+    yield "profiling changed CPU per request by", change_words(effect, "cpu")
     yield "about the probe", effect.note

@@ -48,6 +48,11 @@ class Demangler:
         )
         atexit.register(self.close)
 
+    @property
+    def cpu(self) -> Seconds:
+        """What who is asked used so far."""
+        return self._program.cpu
+
     def name(self, symbol: str) -> str:
         """The whole name that a symbol stands for; "" for none, for one that is longer than any
         name, and once too many symbols have ended who is asked.

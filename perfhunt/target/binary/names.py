@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from perfhunt.model.units import Seconds
 from perfhunt.target.binary.demangler import Demangler
 from perfhunt.target.binary.rust_names import rust_name
 
@@ -28,6 +29,11 @@ def spelled(symbol: str) -> str:
     if not plain.startswith(("_Z", "__Z", "_R")):
         return plain or symbol
     return rust_name(plain) or _cpp_name(_demangler.name(plain)) or symbol
+
+
+def naming_cpu() -> Seconds:
+    """What spelling names used so far, of every process, beside the caller's own thread."""
+    return _demangler.cpu
 
 
 def source_name(name: str) -> str:

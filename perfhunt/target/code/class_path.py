@@ -25,6 +25,7 @@ _CLASS, _SOURCE = ".class", ".java"
 _WITHIN = ("BOOT-INF/classes/", "WEB-INF/classes/")
 _MANIFEST = "META-INF/MANIFEST.MF"
 _MAIN = re.compile(r"^(Start-Class|Main-Class): *(\S+)", re.MULTILINE)
+_CLASS_PATH = re.compile(r"^Class-Path: *(.*)$", re.MULTILINE)
 # What a build tool leaves for each project that went into an archive.
 _PROJECT = re.compile(r"META-INF/maven/[^/]+/[^/]+/pom\.properties")
 _PREFIX = 2  # parts of a package that name who wrote it: com.acme
@@ -51,6 +52,29 @@ def java_packages(process: Process) -> tuple[str, ...]:
             continue
     packages = {name.rpartition(".")[0] or name for name in names}
     return tuple(sorted((packages | {_prefix(main)}) - {""}))
+
+
+def compiled_classes(process: Process) -> Iterator[Path]:
+    """The archives and class files of a JVM's class path, as they are seen from here."""
+    paths, _, _ = _asked(process)
+    for place in (place for path in paths for place in _places(process, path)):
+        if not place.is_dir():
+            yield from (place, *_beside(process, place))
+        else:
+            yield from (
+                place / f"{name.replace('.', '/')}{_CLASS}" for name in _classes_below(place)
+            )
+
+
+def _beside(process: Process, archive: Path) -> Iterator[Path]:
+    """The archives that an archive says are to be on the class path with it."""
+    try:
+        with zipfile.ZipFile(archive) as held:
+            listed = _CLASS_PATH.search(re.sub(r"\r?\n ", "", _manifest(held)))
+    except (OSError, *UNZIPPABLE):
+        return
+    for name in listed[1].split() if listed else ():
+        yield archive.parent / name
 
 
 def _places(process: Process, path: str) -> list[Path]:
@@ -96,10 +120,13 @@ def _main_class(held: zipfile.ZipFile) -> str:
     """The class that an archive says is to be run; of one that is started by a loader, the one that
     this starts.
     """
-    with held.open(_MANIFEST) as packed:
-        manifest = read_all(packed.read, LONGEST, _MANIFEST).decode(errors="replace")
-    named = {match[1]: match[2] for match in _MAIN.finditer(manifest.replace("\r", ""))}
+    named = {match[1]: match[2] for match in _MAIN.finditer(_manifest(held).replace("\r", ""))}
     return named.get("Start-Class") or named.get("Main-Class", "")
+
+
+def _manifest(held: zipfile.ZipFile) -> str:
+    with held.open(_MANIFEST) as packed:
+        return read_all(packed.read, LONGEST, _MANIFEST).decode(errors="replace")
 
 
 def _own_classes(held: zipfile.ZipFile, main: str) -> Iterator[str]:

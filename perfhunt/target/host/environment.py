@@ -16,6 +16,7 @@ from pathlib import Path
 from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.target.code.compiled import code_sha256
 from perfhunt.target.code.installed import versions_installed
 from perfhunt.target.proc.files import read, text
 from perfhunt.target.proc.process import MEMORY
@@ -50,6 +51,7 @@ def environment(target: TargetProcess, profilers: Mapping[str, str], mark: Mark)
         perfhunt=__version__,
         python=platform.python_version(),
         tools=_tool_versions(profilers),
+        code_sha256=code_sha256(target),
         distributions=versions_installed(lead) if lead else {},
         env_sha256=_env_hash(lead.pid, mark) if lead else "",
         variables=_env_digests(lead.pid, mark) if lead else {},

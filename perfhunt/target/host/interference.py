@@ -119,13 +119,15 @@ class InterferenceMonitor:
         speed = core_speed(speeds, self._best)
         throttled = _share(grown.throttled, grown.periods)
         ran = _rate(target, used, lambda t: t.ran)
-        waited = _waited(target, used, others, _cores_of(self._root))
+        allowed = list(_cores_of(self._root))
+        waited = _waited(target, used, others, allowed)
         generator = max(own_pids, key=lambda pid: used.of([pid]), default=0)
         return Interference(
             seconds=used.seconds,
             cores=float(len(used.cores)) or None,
             target_ran=ran,
             target_waited=_within_quota(waited, ran, _quota_of(self._root), throttled),
+            target_busy=used.busy(allowed) if used.cores else None,
             generator_ran=_rate(own, used, lambda t: t.ran),
             generator_waited=_waited(own, used, others, _cores_of(generator)),
             others=others,

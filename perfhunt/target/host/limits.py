@@ -15,6 +15,7 @@ from perfhunt.target.host.check import Check, ok, warn
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import number, read, text
 from perfhunt.target.proc.process import status_field
+from perfhunt.target.proc.sockets import connection_ports
 
 _CAP_SYS_PTRACE, _CAP_PERFMON, _CAP_SYS_ADMIN = 19, 38, 21  # linux/capability.h
 # Connections that a stalled target is let pile up at most, and what perfhunt opens besides them.
@@ -111,10 +112,7 @@ def ephemeral_ports() -> Check:
     minute.
     """
     name = "local ports"
-    try:
-        low, high = map(int, read("/proc/sys/net/ipv4/ip_local_port_range").split())
-    except (OSError, ValueError):
-        return ok(name, "the range of local ports cannot be read; the default is 28,232")
+    low, high = connection_ports()
     count = high - low + 1
     if count >= _ENOUGH_PORTS:
         return ok(name, f"{count:,} local ports ({low} to {high})")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.model.units import Bytes, Cores
-from perfhunt.target.proc.files import text
+from perfhunt.target.proc.files import counters, text
 from perfhunt.target.proc.process import MEMORY
 
 # cgroup v1 writes "no limit" as the largest page-aligned number, which no host has.
@@ -56,6 +56,18 @@ def find(pid: int, controller: str, proc: Path = Path("/proc")) -> Cgroup | None
             return group
         unified = unified or group
     return unified
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether its group, or one above, is frozen, as `docker pause` does it (v1: the freezer; v2:
+    cgroup.freeze).
+    """
+    group = find(pid, "freezer")
+    if group is None:
+        return False
+    if group.version == 1:
+        return text(group.directory / "freezer.state") == "FROZEN"
+    return counters(group.directory / "cgroup.events").get("frozen") == 1
 
 
 def _groups(process: Path, controller: str) -> dict[int, str]:

@@ -108,6 +108,17 @@ def status_field(pid: int, field: str) -> str:
     return ""
 
 
+def files_limit(pid: int) -> int | None:
+    """How many files a process may have open at once (RLIMIT_NOFILE, as it is in force); None when
+    that is not known, or any number.
+    """
+    for line in text(f"/proc/{pid}/limits").splitlines():
+        if line.startswith("Max open files"):
+            soft = line.split()[3]
+            return int(soft) if soft.isdigit() else None
+    return None
+
+
 def catches(pid: int, number: int) -> bool:
     """Whether a process has code of its own for a signal, which most signals would end it
     without.

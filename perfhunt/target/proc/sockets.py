@@ -28,6 +28,20 @@ _LISTED_FOR: Seconds = 5.0  # the shortest time between two looks for ports that
 _MOST_KNOWN = 4096  # sockets remembered, then all are forgotten: their inodes never come again
 
 
+_USUAL_PORTS = (32_768, 60_999)  # Documentation/networking/ip-sysctl.rst
+
+
+def connection_ports() -> tuple[int, int]:
+    """The first and the last port that connections are given; the usual ones where that cannot be
+    read.
+    """
+    try:
+        first, last = map(int, read("/proc/sys/net/ipv4/ip_local_port_range").split())
+    except (OSError, ValueError):
+        return _USUAL_PORTS
+    return first, last
+
+
 @dataclass(frozen=True, slots=True)
 class TcpSocket:
     """One TCP socket. For a listening socket `receive_queue` is the accept queue

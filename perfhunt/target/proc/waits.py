@@ -38,6 +38,8 @@ _FD_SETSIZE = 1024  # select(2): larger sets are nobody's client library
 # A process may exec, or load its interpreter late, so its map is read again after so many addresses
 # that lay outside the image; and the set of those is emptied when it has grown to so many.
 _MAP_EVERY, _MOST_MISSES = 64, 4096
+# Calls of which the line says all: neither a descriptor, nor memory, nor a state of the thread's.
+_TOLD_BY_LINE = (SyscallKind.FUTEX, SyscallKind.SLEEP, SyscallKind.ACCEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,14 @@ class ProcessWaits:
         self._known_misses: set[int] = set()
         self._wide: dict[int, Seconds] = {}  # epolls of many descriptors, when that was seen
         self._frozen: bool | None = None  # whether the program holds the interpreter; None: unread
+        self._by_line: dict[bytes, Wait] = {}  # of calls of which the line is all there is to know
 
     def wait(self, tid: int, line: bytes) -> Wait:
         """The meaning of a line of /proc/PID/task/TID/syscall. `running` is RUNNING: on a CPU or
         waiting for one.
         """
+        if (known := self._by_line.get(line)) is not None:
+            return known
         field = line.split()
         if not field:
             return _UNKNOWN
@@ -134,7 +139,12 @@ class ProcessWaits:
         kind = self._syscalls.get(number)
         if kind is None:
             return Wait(self._asleep(tid), f"syscall {number}")
-        return self._named(kind, [int(part, 16) for part in field[1:7]], tid)
+        wait = self._named(kind, [int(part, 16) for part in field[1:7]], tid)
+        if kind in _TOLD_BY_LINE:
+            if len(self._by_line) > _MOST_MISSES:
+                self._by_line.clear()
+            self._by_line[line] = wait
+        return wait
 
     def _named(self, kind: SyscallKind, args: list[int], tid: int) -> Wait:
         match kind:
@@ -183,6 +193,7 @@ class ProcessWaits:
             maps = read(f"/proc/{self.pid}/maps").decode(errors="replace")
         except OSError:
             return
+        self._by_line.clear()  # It may lie in the interpreter now.
         if exe := link(self.pid, "exe"):
             if self._frozen is None:
                 self._frozen = _holds_python(self.pid)

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean, linear_regression
@@ -16,7 +16,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.text.socket_url import PREFIX
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.process import cpu_used, stat
+from perfhunt.target.proc.process import cpu_used, files_limit, stat
 from perfhunt.target.proc.sock_diag import accept_queues, unix_queues
 from perfhunt.target.proc.sockets import (
     ESTABLISHED,
@@ -33,12 +33,12 @@ from perfhunt.target.proc.tree import children, descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
 from perfhunt.target.resources.port_watch import PortWatch
 from perfhunt.target.resources.unread import UnreadWatch
-from perfhunt.target.watcher import Watcher
+from perfhunt.target.watcher import RESOURCES_OF_HOST, Watcher, affordable_period
 
 _PERIOD: Seconds = 0.2  # memory that is taken and given back within less is not seen
 _SLOWEST: Seconds = 2.0  # a trial of a few seconds still has some readings
 _SOCKETS_EVERY: Seconds = 0.5  # the table of all sockets is the dearest thing to read
-_COST_LIMIT = 0.03  # of one core; beyond it the monitor looks less often
+_TREE_EVERY: Seconds = 1.0  # between looks for other processes, which ask each thread for its own
 _SLOPE_POINTS, _SLOPE_SPAN = 5, 1.0  # fewer readings, or seconds, are noise and no slope
 _MICROSECONDS = 1e6  # per second
 
@@ -58,12 +58,26 @@ class TreeUsage:
     switches: Mapping[int, tuple[int, int]]  # tid -> voluntary, involuntary
 
 
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """How many files a process has open, and how many it may (RLIMIT_NOFILE)."""
+
+    count: int
+    limit: int
+
+    @property
+    def share(self) -> float:
+        """Of what it may."""
+        return self.count / self.limit
+
+
 @dataclass
 class _Watched:
     """What the watcher gathered since the last `take`."""
 
     rss: list[tuple[Seconds, Bytes]] = field(default_factory=list)
     accept_queue: int | None = None
+    files: OpenFiles | None = None
     connections: Counter[str] = field(default_factory=Counter)
 
 
@@ -91,7 +105,8 @@ class ResourceMonitor:
         self.unread: tuple[tuple[Seconds, int], ...] = ()  # of the last `take`: when, how many
         self._usage: TreeUsage | None = None
         self._counters = Counters()
-        self._sockets_at = float("-inf")
+        self._sockets_at = self._tree_at = float("-inf")
+        self._tree: list[int] = []
         self._port = PortWatch(target)
         self._unread = UnreadWatch(target)
 
@@ -152,22 +167,28 @@ class ResourceMonitor:
     def _look_again(self) -> Seconds:
         began = time.thread_time()
         self._look()
-        return min(_SLOWEST, max(_PERIOD, (time.thread_time() - began) / _COST_LIMIT))
+        spent = time.thread_time() - began
+        return max(_PERIOD, affordable_period(spent, RESOURCES_OF_HOST, enough=_SLOWEST))
 
     def _look(self) -> None:
         now = time.monotonic()
-        pids = descendants([self._target.root])
+        if now - self._tree_at >= _TREE_EVERY:
+            self._tree_at, self._tree = now, descendants([self._target.root])
+        pids = self._tree
         rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
-        queue, connections = None, Counter[str]()
+        queue, connections, files = None, Counter[str](), None
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
+            files = nearest_to_limit(pids)
         queue = max((n for n in (queue, self._waiting()) if n is not None), default=None)
         with self._lock:
             if rss:
                 self._watched.rss.append((now, rss))
             if queue is not None:
                 self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
+            nearest = [each for each in (files, self._watched.files) if each is not None]
+            self._watched.files = max(nearest, key=lambda each: each.share, default=None)
             self._watched.connections |= connections  # The larger of the two, per endpoint.
 
     def _waiting(self) -> int | None:
@@ -268,6 +289,8 @@ class ResourceMonitor:
             memory_limit=memory,
             memory_limit_source=target.memory_limit_source,
             fds=after.fds,
+            fds_most=watched.files.count if watched.files else None,
+            fds_limit=watched.files.limit if watched.files else None,
             threads=after.threads,
             processes=after.processes,
             switches_voluntary=voluntary / seconds,
@@ -291,6 +314,22 @@ class ResourceMonitor:
             unread=fmean(unread) if unread else None,
             unread_error=sampling_error(unread),
         )
+
+
+def nearest_to_limit(pids: Iterable[int]) -> OpenFiles | None:
+    """The files of the process that has most of what it may have open; None where none has a limit,
+    or it may not be looked at.
+    """
+    held = [each for pid in pids if (each := _open_files(pid)) is not None]
+    return max(held, key=lambda each: each.share, default=None)
+
+
+def _open_files(pid: int) -> OpenFiles | None:
+    limit = files_limit(pid)
+    try:
+        return OpenFiles(len(os.listdir(f"/proc/{pid}/fd")), limit) if limit else None
+    except OSError:
+        return None
 
 
 def _unix_inodes(target: TargetProcess) -> frozenset[int]:

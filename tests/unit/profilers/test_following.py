@@ -13,6 +13,7 @@ from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.profilers.following import FollowingCapture
 from perfhunt.profilers.profiler import Profiler
+from perfhunt.profilers.thread_capture import ProfileReader, ThreadCapture
 
 LONG = 60.0  # seconds; each test ends its capture itself
 WAIT = 20.0
@@ -145,3 +146,21 @@ def test_a_tool_that_cannot_be_started_for_a_later_worker_ends_nothing_and_is_sa
     assert capture.wait().pids == (1,)
     (loss,) = capture.losses()
     assert loss.share == pytest.approx(0.5) and "did not start" in loss.why
+
+
+def test_a_recording_is_read_when_it_is_asked_for_and_once() -> None:
+    """Reading takes CPU, and a capture that is stopped may have load beside it still."""
+    read: list[Profile] = []
+
+    def reader() -> Profile:
+        read.append(Recording([1], (), ProfileMode.CPU).wait())
+        return read[-1]
+
+    def record(ask_stop: threading.Event) -> ProfileReader:
+        ask_stop.wait(LONG)
+        return reader
+
+    capture = ThreadCapture(record, "recording")
+    capture.stop()
+    assert not read
+    assert capture.wait() is capture.wait() is read[0] and len(read) == 1

@@ -170,10 +170,10 @@ def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> N
             node(4, "hot", "file:///srv/app.js", 10),
             node(5, "(garbage collector)", "", -1),
         ],
-        "samples": [4, 4, 2, 3, 5, 4],
-        "timeDeltas": [1] * 6,
+        "samples": [5, 4, 4, 2, 5, 3, 5, 5, 4],
+        "timeDeltas": [1] * 9,
         "startTime": 0,
-        "endTime": 6,
+        "endTime": 9,
     }
     stacks, idle = parse_cpuprofile(json.loads(json.dumps(profile)))
     anonymous = Frame("(anonymous)", "/srv/app.js", 5, FrameKind.JS)
@@ -181,7 +181,9 @@ def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> N
     assert stacks == {
         (anonymous, Frame("hot", "/srv/app.js", 11, FrameKind.JS)): 3,
         (anonymous,): 1,
-        (Frame("(garbage collector)", "", None, FrameKind.JS),): 1,
+        # Garbage is collected where the sample before was, if one was.
+        (anonymous, Frame("(garbage collector)", "", None, FrameKind.JS)): 2,
+        (Frame("(garbage collector)", "", None, FrameKind.JS),): 2,
     }
 
 

@@ -22,7 +22,7 @@ class Pretend:
     """
 
     how = "as it pretends"
-    rate_hz, enough_hz, cost_limit, cpu = 100.0, 0.0, 1.0, 0.0
+    rate_hz, enough_hz, cost_limit, cpu = 100.0, 0.1, 1.0, 0.0
 
     def __init__(self, pid: int, looked: threading.Semaphore, fails: bool) -> None:
         self.pid, self.looked, self.fails = pid, looked, fails

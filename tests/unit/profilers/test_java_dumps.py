@@ -4,8 +4,10 @@ a monitor and a lock that others want, under two JDKs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.jvm import looks
 from perfhunt.profilers.jvm.dump import DumpError, DumpReader, JavaState, JavaThread
-from perfhunt.profilers.jvm.looks import JvmLooker
+from perfhunt.profilers.jvm.looks import JvmLooker, _JavaWatched
 from perfhunt.target.proc.waits import Wait
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "profilers"
@@ -133,16 +135,47 @@ def test_who_waits_for_a_result_is_in_no_lock(looker: JvmLooker) -> None:
     assert wait is not None and wait.state is ThreadState.AWAIT
 
 
-def test_a_thread_that_was_woken_and_has_not_come_to_run_waits_for_a_cpu(
-    looker: JvmLooker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+ASLEEP = b"202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffe 0x7f00\n"  # a futex
+
+
+@dataclass
+class Told:
+    """What the kernel says of a thread."""
+
+    said: bytes
+
+    def line(self) -> bytes:
+        return self.said
+
+    def close(self) -> None:
+        return
+
+
+def watched(ran: bytes, call: bytes) -> _JavaWatched:
+    files: Any = {"schedstat": Told(ran), "syscall": Told(call)}
+    return _JavaWatched(tid=1, own=1, name="", **files)
+
+
+def test_a_thread_that_was_woken_and_has_not_come_to_run_waits_for_a_cpu(looker: JvmLooker) -> None:
     """For the JVM it is parked still: only the kernel knows that it could go on."""
     threads = threads_of(DUMPS[17])
-    calls = {1: b"202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffe 0x7f00\n", 2: b"running\n"}
-    monkeypatch.setattr(looker, "_syscall", calls.__getitem__)
-    asleep, woken = (looker._sample(threads["wants-l-1"], tid) for tid in calls)
+    asleep, woken = (
+        looker._sample(threads["wants-l-1"], watched(b"5 5 1", call))
+        for call in (ASLEEP, b"running\n")
+    )
     assert (asleep.state, woken.state) == (ThreadState.LOCK, ThreadState.RUN_QUEUE)
-    assert asleep.wait_on in looker._sample(threads["held-1"], 1).holds
+    assert asleep.wait_on in looker._sample(threads["held-1"], watched(b"1 1 1", ASLEEP)).holds
+
+
+def test_who_slept_on_where_the_jvm_says_the_same_is_as_before(looker: JvmLooker) -> None:
+    parked, blocked = (threads_of(DUMPS[17])[name] for name in ("wants-l-1", "wants-m-1"))
+    thread: Any = watched(b"5 5 1", ASLEEP)
+    before = looker._sample(parked, thread)
+    assert looker._sample(parked, thread) is before
+    assert looker._sample(blocked, thread) != before
+    again = looker._sample(parked, thread)
+    thread.schedstat.said, thread.syscall.said = b"6 5 2", b"running\n"
+    assert looker._sample(parked, thread).state is not again.state
 
 
 def test_a_collection_beside_a_dump_is_none_of_its_cost(looker: JvmLooker) -> None:
@@ -173,8 +206,7 @@ def test_of_a_thread_that_ended_since_the_dump_the_jvm_s_word_stands(
 ) -> None:
     """Its number is in no list of threads any more; where numbers are ours it is one of them."""
     monkeypatch.setattr(looker, "_socket", SimpleNamespace(ask=lambda *_: DUMPS[17]))
-    monkeypatch.setattr(looks, "host_tids", lambda pid, known: {})
-    monkeypatch.setattr(looker, "_syscall", lambda tid: b"")
+    monkeypatch.setattr(looker._watched, "living", dict)
     seen = {sample.thread_name: sample for sample in looker.look()}
     assert seen["wants-m-1"].state is ThreadState.LOCK and looker.unmatched == 0
     looker._apart = True

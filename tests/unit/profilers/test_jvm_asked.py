@@ -13,6 +13,7 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.profilers.jvm.attach import AttachSocket
+from perfhunt.profilers.jvm.profiler import JvmProfiler
 
 
 def of_jdk_17(asked: bytes) -> bytes:
@@ -78,3 +79,14 @@ def test_a_jvm_that_answers_nothing_gives_its_answers_to_its_owner() -> None:
     ):
         AttachSocket(os.getpid()).ask("threaddump")
     assert len(heard) > 1
+
+
+@pytest.mark.parametrize(
+    ("threads", "seconds", "rate"),
+    [(16, 25, 34), (200, 25, 13), (200, 10, 25), (200, 2, 50), (2000, 600, 2)],
+)
+def test_the_recorder_stops_a_thread_for_a_hundredth_of_its_time_or_for_enough_samples(
+    threads: int, seconds: float, rate: int
+) -> None:
+    """250 of them, whose sampling error is 6 points of a share of a half."""
+    assert JvmProfiler().rate_for(99, 1, threads, seconds) == rate

@@ -31,17 +31,21 @@ class FairSemaphore:
     at: float = 1.0
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
-    def see(self, function: str, first: int, second: int = 0, state: int = 0) -> None:
+    def see(
+        self, function: str, first: int, second: int = 0, third: int = 0, state: int = 0
+    ) -> None:
         self.at += A_CALL
         thread = random.Random(first).randrange(WORKERS)
         registers = Registers(0x1000, 0x7000, {})
         # What is on the stack leads to the state of the task that runs.
         raw = b"".join(word.to_bytes(8, "little") for word in (0x7FFF00000000, state))
-        self.calls.append(SeenCall(function, self.at, thread, (first, second), registers, raw))
+        self.calls.append(
+            SeenCall(function, self.at, thread, (first, second, third), registers, raw)
+        )
 
     def ask(self, future: int) -> None:
         """A task's first poll: it has a permit now, or stands in line."""
-        self.see("asked", future, SEMAPHORE)
+        self.see("asked", future, SEMAPHORE, 1)
         self.see("polled", future)
         if self.free and not self.queue:
             self.free -= 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from perfhunt.analysis.diagnosis.cautions import about_probe
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import NoKnee, NoKneeCode, RouteKnee
@@ -129,8 +130,24 @@ def test_a_probe_effect_within_the_noise_of_quiet_spans_is_not_called_none() -> 
     probe = trust_box(replace(WHOLE, probe_effect=noisy))[0]
     assert probe.word == "not known"
     assert probe.words.endswith(
-        "p99 by +40.0 %, CPU by +1.2 %. The quiet spans' own p99 differ by 60%."
+        "CPU per request by +1.2 % (−11.0 to +15.1 %, n=4). The quiet spans' own p99 differ by 60%."
     )
+
+
+def test_no_report_calls_cpu_that_looking_took_no_caution() -> None:
+    assert WHOLE.probe_effect is not None
+    taken = Interval(1.379, 1.22, 1.56, 4)
+    dear = replace(
+        WHOLE.probe_effect, cpu=1.379, between={**WHOLE.probe_effect.between, "cpu": taken}
+    )
+    doubts = tuple(about_probe(dear))
+    assert [doubt.code for doubt in doubts] == [CautionCode.PROBE_EFFECT]
+    run = replace(WHOLE, probe_effect=dear, cautions=doubts)
+    for name in ("terminal", "markdown", "html"):
+        said = " ".join(FORMATS[name].render(run).split())
+        assert "+37.9 % (+22.0 to +56.0 %, n=4)" in said, name
+        assert "37.9 % more CPU while profiled (22 % to 56 %, n=4)" in said, name
+    assert trust_box(run)[0].word == "doubtful"
 
 
 def row(second: int, done: int, p99: float | None) -> SecondRow:

@@ -93,6 +93,19 @@ def test_a_symbol_that_stands_for_a_name_of_gigabytes_keeps_no_other_from_its_na
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3.0
 
 
+def test_what_names_cost_is_counted_of_who_spells_them_also_once_it_has_ended() -> None:
+    demangler = Demangler()
+    assert demangler.cpu == 0
+    for number in range(20_000):  # Its start takes a tick of the kernel's clock, or these do.
+        name = f"f{number}"
+        assert demangler.name(f"_Z{len(name)}{name}v") == f"{name}()"
+        if demangler.cpu > 0:
+            break
+    used = demangler.cpu
+    demangler.close()
+    assert demangler.cpu >= used > 0
+
+
 def test_newer_symbols_agree_with_binutils() -> None:
     if shutil.which("c++filt") is None:
         pytest.skip("c++filt (binutils) is not installed")

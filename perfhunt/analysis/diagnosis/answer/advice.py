@@ -64,11 +64,19 @@ ALONE = "locust -f FILE --headless -u 1 -t 10s (a k6 script: k6 run FILE)"
 _MENDED = f"{ALONE}, mend it, then: perfhunt investigate --pid PID"
 CHILD_FAILED = "the load child "  # how `load.pipe` begins to say what became of it
 _UNWATCHED = "run it again without --profile off."
-# What Go has for memory to spare (runtime/debug.SetGCPercent, SetMemoryLimit).
-_LESS_GARBAGE = (
-    ". It should allocate less; where there is memory to spare, GOGC=200 collects about half as"
-    " often, with GOMEMLIMIT somewhat below what the service may have"
-)
+# What runtimes have for memory to spare (Go: runtime/debug.SetGCPercent, SetMemoryLimit; CPython:
+# gc.freeze, gc.set_threshold).
+_LESS_GARBAGE = {
+    "go": (
+        ". It should allocate less; where there is memory to spare, GOGC=200 collects about half as"
+        " often, with GOMEMLIMIT somewhat below what the service may have"
+    ),
+    "cpython": (
+        ". It should make fewer objects that hold others; gc.freeze(), once the service is up,"
+        " leaves what is there by then out of every collection, and gc.set_threshold(20_000)"
+        " collects less often"
+    ),
+}
 CHANGE = "Change "  # how advice to change a function begins
 
 
@@ -175,8 +183,8 @@ def _about_functions(
     known = first.what_if
     if isinstance(knee, Knee) and known is not None and not known.moves(knee.rate):
         return _instead(findings, known, category, knee)
-    collects = category is _C.GC and evidence.runtime == "go"
-    return f"{_change(first)}{_LESS_GARBAGE if collects else ''}"
+    less = _LESS_GARBAGE.get(evidence.runtime, "") if category is _C.GC else ""
+    return f"{_change(first)}{less}"
 
 
 def _about_helpers(first: Finding, category: BottleneckClass, evidence: Evidence) -> str:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from perfhunt.analysis.diagnosis.limiting import STOPPED
+from perfhunt.analysis.diagnosis.rules.wire import FIXES
+from perfhunt.analysis.trial.wire import fds_share
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Share, format_bytes, format_share
 
 # Of what it may use: the kernel takes pages back before the rest is gone, and kills after it.
 MEMORY_NEAR: Share = 0.9
-# Of the quota periods, in a trial: requests wait up to a tenth of a second for the next one, and
-# these are more than a p99 leaves out.
-STOPPED: Share = 0.05
+# Of the files that a process may have open: what is opened for a moment fills the rest.
+FILES_NEAR: Share = 0.95
 
 
 def about_limits(trials: Sequence[Trial], bottleneck: Bottleneck | None) -> Iterator[Caution]:
@@ -25,6 +27,8 @@ def about_limits(trials: Sequence[Trial], bottleneck: Bottleneck | None) -> Iter
         yield from _about_quota(used)
     if category is not BottleneckClass.MEMORY:
         yield from _about_memory(used)
+    if category is not BottleneckClass.DESCRIPTORS:
+        yield from _about_files(used)
     refused = sum(each.tasks_refused or 0 for each in used)
     if refused:
         yield Caution(
@@ -44,6 +48,18 @@ def _about_quota(used: Sequence[Resources]) -> Iterator[Caution]:
         f"The CPU quota of {worst.cpu_limit:g} cores stopped the service in up to"
         f" {format_share(worst.throttled or 0.0)} of its periods.",
         "Raise the quota, or start fewer threads than it has cores: bursts of many use it up.",
+    )
+
+
+def _about_files(used: Sequence[Resources]) -> Iterator[Caution]:
+    worst = max(used, key=fds_share, default=None)
+    if worst is None or fds_share(worst) < FILES_NEAR:
+        return
+    yield Caution(
+        CautionCode.FILES_LIMIT,
+        f"A process of the service had up to {worst.fds_most:,} of the {worst.fds_limit:,} files"
+        " open that it may have at once (RLIMIT_NOFILE): connections beyond them are not accepted.",
+        f"{FIXES[BottleneckClass.DESCRIPTORS]}.",
     )
 
 

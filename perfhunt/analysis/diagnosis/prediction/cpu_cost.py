@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.trial.probe import CPU_KNOWN, CPU_UNCERTAIN
 from perfhunt.model.interval import Interval
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share
@@ -27,12 +29,8 @@ _NORMAL = float(stats.norm.ppf(0.5 + _CONFIDENCE / 2))
 # noise from slope no better than the mean at the knee does.
 _FEWEST_RATES = 3
 _SPREAD = 1.5
-# What a span of seconds leaves uncertain of a mean (one standard error): two quiet spans at one
-# rate differ by about so much on a virtual machine.
-_UNCERTAIN: Share = 0.05
-# For how many spans that counts beside those of the run (degrees of freedom): a line through three
-# points would else be told by chance to be exact, or to say nothing.
-_KNOWN = 4
+# Of the rate at the knee: what a request costs falls with load, and hardly from here on.
+_NEAR: Share = 0.8
 # How much more a request may cost on a core that is idle before it than on a full one (standard
 # deviation, as a share): what trials that tell little of it are held against.
 _COLD: Share = 0.3
@@ -89,12 +87,13 @@ def cpu_uses(trials: Sequence[Trial]) -> tuple[CpuAtRate, ...]:
 
 def cpu_cost(reading: EvidenceReading, trials: Sequence[Trial], serial: Cores) -> CpuCost | None:
     """The cost of a request in CPU, of a service that runs on `serial` cores at most; None when the
-    CPU it uses is not known.
+    CPU it uses is not known. Profilers take some at the knee, so the loads without them say more.
     """
-    mean = reading.knee.cpu_per_request
-    if not mean:
+    watched, uses = reading.knee.cpu_per_request, cpu_uses(trials)
+    if not watched:
         return None
-    return cost_of(cpu_uses(trials), mean, serial)
+    near = [u.cpu / u.rate for u in uses if u.rate >= _NEAR * reading.knee.span.completed]
+    return cost_of(uses, fmean(near) if near else watched, serial)
 
 
 def cost_of(uses: Sequence[CpuAtRate], mean: Seconds, serial: Cores) -> CpuCost:
@@ -102,7 +101,7 @@ def cost_of(uses: Sequence[CpuAtRate], mean: Seconds, serial: Cores) -> CpuCost:
     rates = sorted(use.rate for use in uses)
     enough = len({round(rate, 3) for rate in rates}) >= _FEWEST_RATES
     if not enough or rates[-1] < _SPREAD * rates[0]:
-        reach = _NORMAL * _UNCERTAIN * mean
+        reach = _NORMAL * CPU_UNCERTAIN * mean
         known = Interval(mean, mean - reach, mean + reach, 1)
         return CpuCost(known, known)
     now, fixed = _slope(uses)
@@ -151,11 +150,11 @@ def _fitted(
     normal = np.linalg.pinv(of.T @ (weight[:, None] * of))
     found = normal @ (of.T @ (weight * values))
     residual = float(weight @ (values - of @ found) ** 2)
-    expected = float(weight @ (_UNCERTAIN * values) ** 2) / len(values)
-    freedom = _KNOWN + len(values) - of.shape[1]
-    return found, np.sqrt(np.diag(normal) * (residual + _KNOWN * expected) / freedom)
+    expected = float(weight @ (CPU_UNCERTAIN * values) ** 2) / len(values)
+    freedom = CPU_KNOWN + len(values) - of.shape[1]
+    return found, np.sqrt(np.diag(normal) * (residual + CPU_KNOWN * expected) / freedom)
 
 
 def _interval(value: float, error: float, spare: int) -> Interval:
-    reach = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, _KNOWN + spare)) * error
+    reach = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, CPU_KNOWN + spare)) * error
     return Interval(value, max(0.0, value - reach), value + reach, spare)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
+from math import hypot, isfinite, sqrt
+from statistics import fmean
 
-from perfhunt.analysis.blame.cpu_use import use_in_profile
+from perfhunt.analysis.blame.cpu_use import CpuUse, use_in_profile
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
-from perfhunt.analysis.diagnosis.costs import Cost
+from perfhunt.analysis.diagnosis.costs import STUDENT_T, Cost
 from perfhunt.analysis.diagnosis.features import loop_loads
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
 from perfhunt.analysis.diagnosis.limiting import per_process
@@ -32,6 +33,7 @@ from perfhunt.model.units import Cores, Seconds, Share
 
 # Of what the busiest process uses: one that uses more serves requests too.
 _BUSY_PROCESS: Share = 0.25
+ONLY = "its only busy process"
 # What one thread can use, with a margin for the error of the measurement. A process may use more
 # where C code lets the GIL go, or runs in threads of its own; then that is not what bounds it.
 _ONE_CORE: Cores = 1.05
@@ -69,13 +71,13 @@ def cpu_stations(
         uses = _uses_of(sharing, reading)
         theirs = sum(load.cpu for load in sharing) / reading.knee.span.completed
         whole = _computing(name, cores, cost, shares, generator + theirs)
-        stations.append(replace(whole, wait_uses=uses))
+        stations.append(replace(whole, wait_uses=uses, others=cores_of_others(trials, cores)))
     processes = processes_on_one_core(reading)
     if _traits(reading).gil and processes and processes < (cores or float("inf")):
         name = (
             f"one core for each of {processes} processes (the GIL)"
             if processes > 1
-            else "one core (the GIL of its only busy process)"
+            else f"one core (the GIL of {ONLY})"
         )
         stations.append(_computing(name, float(processes), cost, shares))
     elif (held := _held_gil(reading)) is not None:
@@ -92,7 +94,7 @@ def _usable(cores: Cores, reading: EvidenceReading) -> str:
     if processes > 1:
         return f"{count}, of which its {processes} processes can use one each"
     loop = _traits(reading).main_loop or loop_loads(reading)
-    whom = "the one thread of its event loop" if loop else "its only busy process"
+    whom = "the one thread of its event loop" if loop else ONLY
     return f"{count}, of which {whom} can use one"
 
 
@@ -101,15 +103,16 @@ def _traits(reading: EvidenceReading) -> RuntimeTraits:
 
 
 def _held_gil(reading: EvidenceReading) -> Station | None:
-    """The GIL of the only busy process, where C code that lets it go computes beside it: held for
-    as long as the profile of its holders says; None without such a profile.
+    """The GIL of each busy process, where C code that lets it go computes beside it: held for as
+    long as the profile of its holders says; None without such a profile.
     """
     span = reading.knee.span
     profile = span.profile
     if profile is None or profile.mode is not ProfileMode.GIL or not profile.ticks:
         return None
     use = use_in_profile(profile, reading.code, reading.idle)
-    if len(_busy_processes(reading)) != 1 or not use.samples:
+    processes = len(_busy_processes(reading))
+    if not use.samples:
         return None
     each = 1.0 / (profile.ticks * span.completed)
     holds = use.samples * each
@@ -118,9 +121,9 @@ def _held_gil(reading: EvidenceReading) -> Station | None:
     running = waiting.get(ThreadState.ON_CPU, 0.0)
     queued = waiting.get(ThreadState.RUN_QUEUE, 0.0)
     return Station(
-        name="the GIL of its only busy process",
+        name=f"the GIL of {f'each of {processes} processes' if processes > 1 else ONLY}",
         kind=StationKind.LOCK,
-        units=1.0,
+        units=float(processes),
         waits=Estimated(holds, holds * (2.0 / use.samples) ** 0.5),
         wait_uses={key: Estimated(own * each) for key, own in use.own.items()},
         held_up=holds * queued / (queued + running) if queued else 0.0,
@@ -187,18 +190,47 @@ def cpu_shares_of(
     whole = reading.knee.cpu_per_request
     if not whole:
         return {}
-    shares = reading.knee.use.shares()
+    shares = {
+        key: min(1.0, cost.running / whole) for key, cost in costs.items() if cost.running > 0
+    }
     return {
-        key: Estimated(min(1.0, cost.running / whole), _share_error(shares.get(key, 0.0), reading))
-        for key, cost in costs.items()
-        if cost.running > 0
+        key: Estimated(share, _share_error(key, share, reading)) for key, share in shares.items()
     }
 
 
-def _share_error(share: Share, reading: EvidenceReading) -> Share:
-    samples = reading.knee.use.samples
-    # Twice the variance of independent samples, as costs are told with.
-    return float((2 * share * max(1 - share, 0.0) / samples) ** 0.5) if samples else share
+def _share_error(key: FunctionKey, share: Share, reading: EvidenceReading) -> Share:
+    """The standard error of a function's part: of the samples, and of how much computed where no
+    profile sees it; with what samples missed, for all of that may have been other functions.
+    """
+    use, profile = reading.knee.use, reading.knee.span.profile
+    if not use.samples:
+        return share
+    missed = 0.0
+    if profile is not None and not profile.mostly_lost:
+        lost = profile.errors + profile.dropped
+        missed = share * lost / (lost + profile.total) / STUDENT_T if lost else 0.0
+    return missed + hypot(_sampled(share, use.samples), _unseen(key, use))
+
+
+def _unseen(key: FunctionKey, use: CpuUse) -> Share:
+    """What the error of the native part is worth for a function: it has another part of that code
+    than of the rest.
+    """
+    native = sum(use.native.values())
+    if not native or not use.looks:
+        return 0.0
+    whole, seen = native / use.samples, use.samples - native
+    there = use.native.get(key, 0.0) / native
+    here = (use.own.get(key, 0.0) - use.native.get(key, 0.0)) / seen if seen > 0 else 0.0
+    split = whole * _sampled(there, use.looks * whole)
+    return hypot(abs(there - here) * _sampled(whole, use.looks), split)
+
+
+def _sampled(share: Share, samples: float) -> Share:
+    """The standard error of a share that so many samples tell: twice the variance of independent
+    ones, as costs are told with.
+    """
+    return sqrt(2 * share * max(1 - share, 0.0) / samples)
 
 
 def generator_cost(trials: Sequence[Trial], cores: Cores) -> Seconds:
@@ -217,6 +249,21 @@ def generator_cost(trials: Sequence[Trial], cores: Cores) -> Seconds:
     whole = sum(rate for _, rate in ran)
     each = sum(cpu for cpu, _ in ran) / whole if whole else 0.0
     return each if isfinite(each) else 0.0
+
+
+def cores_of_others(trials: Sequence[Trial], cores: Cores) -> Cores:
+    """What other work took of these very cores in the trials that it did not spoil; 0 where they
+    are not all of the host's, or nobody looked.
+    """
+    took = [
+        t.interference.others
+        for t in trials
+        if t.interference is not None
+        and t.interference.others is not None
+        and t.interference.cores == cores
+        and not t.invalid
+    ]
+    return fmean(took) if took else 0.0
 
 
 def processes_on_one_core(reading: EvidenceReading) -> int:

@@ -10,6 +10,8 @@ from math import floor
 
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
+    ONLY,
+    cores_of_others,
     generator_cost,
     processes_on_one_core,
 )
@@ -41,7 +43,8 @@ def without_the_wait(
     basis = basis_of(reading, suspects, climb, trials)
     if isinstance(basis, str) or basis.curve is None:
         return None
-    return predict((), basis, Relief(held=held))
+    known = predict((), basis, Relief(held=held))
+    return None if isinstance(known, str) else known
 
 
 def with_more_cores(
@@ -72,9 +75,9 @@ def with_more_cores(
         serial = processes_on_one_core(reading)
         name, units = f"the CPU ({cores:g} core{'' if cores == 1 else 's'})", cores
         if serial and serial <= cores:
-            each = f"each of {serial} processes" if serial > 1 else "its only busy process"
+            each = f"each of {serial} processes" if serial > 1 else ONLY
             name, units = f"one core for {each}", float(serial)
-        left, cap = with_units(basis, name, units, beside)
+        left, cap = with_units(basis, name, units, beside, cores_of_others(trials, cores))
         low, high = (format_rate(rate) for rate in (left.low, left.high))
         sentence = f"{more} it would hold about {format_rate(left.value)} ({low} to {high}); {cap}."
     return replace(bottleneck, evidence=(*bottleneck.evidence, sentence))

@@ -46,8 +46,8 @@ def total(parts: Iterable[Estimated]) -> Estimated:
 class Station:
     """A resource with `units` servers. A request occupies one for `cpu` on a core (times `slowed`,
     for a core is waited for there) and for `waits` off it; `cpu_shares` and `wait_uses` are each
-    function's part of the two. `fixed` units are taken at any rate. `held_up` of the waits are for
-    a CPU or the GIL.
+    function's part of the two. `fixed` units are taken at any rate, and `others` by other work,
+    which may give way or not. `held_up` of the waits are for a CPU or the GIL.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Station:
     waits: Estimated = NOTHING
     wait_uses: Mapping[FunctionKey, Estimated] = field(default_factory=dict)
     fixed: Cores = 0.0
+    others: Cores = 0.0
     held_up: Seconds = 0.0
 
     @property
@@ -89,7 +90,12 @@ class Station:
     def _lets_through(self, demand: Interval) -> Interval:
         free = max(0.0, self.units - self.fixed)
         value, low, high = (
-            free / d if d > 0 else inf for d in (demand.value, demand.high, demand.low)
+            units / d if d > 0 else inf
+            for units, d in (
+                (free, demand.value),
+                (max(0.0, free - self.others), demand.high),
+                (free, demand.low),
+            )
         )
         return Interval(value, low, high, demand.n, demand.confidence)
 

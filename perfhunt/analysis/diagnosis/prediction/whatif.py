@@ -17,7 +17,12 @@ from math import hypot
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.peers import peer_loads
-from perfhunt.analysis.diagnosis.prediction.binding import Model, model_of, observed_capacity
+from perfhunt.analysis.diagnosis.prediction.binding import (
+    TOLERANCE,
+    Model,
+    model_of,
+    observed_capacity,
+)
 from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
     cpu_stations,
     peer_stations,
@@ -34,7 +39,7 @@ from perfhunt.model.finding import Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import PerSecond, Seconds, Share, format_rate, format_share
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_rate, format_share
 
 REMOVED: Share = 1.0  # how much of a suspect is supposed gone
 _CONFIDENT = 3  # findings worth a prediction: nobody starts further down the list
@@ -47,7 +52,8 @@ _EARLY: Share = 0.5
 # Of what a station is taken: below it, a CPU cost is that of a cold core. How far it falls is not
 # told by how it fell until then: of the mended services of the benchmark, most gave more.
 _COLD: Share = 0.5
-# Of what a lock is held: waiting for a CPU or the GIL, from which a fix that frees those frees it.
+# Of what a station is taken for: computing, or waiting for a CPU or the GIL, from which it matters
+# that these become less.
 _HELD_UP: Share = 0.2
 # Of the cores that the target may use: other work that has less explains no missing capacity.
 _MUCH: Share = 0.25
@@ -73,7 +79,7 @@ def with_what_if(
     if isinstance(basis, str):
         return tuple(replace(f, withheld=basis) if f.rank <= _CONFIDENT else f for f in findings)
     return tuple(
-        _predicted(f, basis, relief_of(f.members, suspects, basis.model.binding, reading.knee))
+        _told(f, basis, relief_of(f.members, suspects, basis.model.binding, reading.knee))
         if f.rank <= _CONFIDENT
         else f
         for f in findings
@@ -127,7 +133,7 @@ def stations(
     )
 
 
-def _predicted(finding: Finding, basis: Basis, relief: Relief) -> Finding:
+def _told(finding: Finding, basis: Basis, relief: Relief) -> Finding:
     if _is_unbounded(finding.members, basis.model):
         return replace(
             finding,
@@ -136,7 +142,10 @@ def _predicted(finding: Finding, basis: Basis, relief: Relief) -> Finding:
                 " times as much fills no known resource"
             ),
         )
-    return replace(finding, what_if=predict(finding.members, basis, relief))
+    known = predict(finding.members, basis, relief)
+    if isinstance(known, str):
+        return replace(finding, withheld=known)
+    return replace(finding, what_if=known)
 
 
 def _beside(reading: EvidenceReading) -> str:
@@ -148,54 +157,92 @@ def _beside(reading: EvidenceReading) -> str:
     return f"; other work had {other:.2g} of this host's cores"
 
 
-def predict(gone: Collection[FunctionKey], basis: Basis, relief: Relief = NO_RELIEF) -> WhatIf:
-    """The knee and the capacity without some functions."""
+def predict(
+    gone: Collection[FunctionKey], basis: Basis, relief: Relief = NO_RELIEF
+) -> WhatIf | str:
+    """The knee and the capacity without some functions; where neither they nor a bound of them is
+    known, what limits them then and between what they are, as the rest of a sentence.
+    """
     left, now = capacity_without(gone, basis.model), basis.model.capacity
     if left.value < now * (1 + _LEAST_GAIN):
         return _by_latency(basis, relief)
     model, knee = basis.model, basis.knee
     next_cap = _next_cap(gone, model)
-    bounded = _bounded_below(gone, model, next_cap, basis.rate)
     rate = _knee(basis, left.value, relief)
-    return WhatIf(
+    predicted = WhatIf(
         rate=rate,
         low=min(knee.low * left.low / now, rate),
         high=max(rate, _knee(basis, left.high, relief, knee.high)),
         removed=REMOVED,
         cap=f"then {next_cap.name} would be the limit",
-        caveat=bounded or _caveat(knee, now),
+        caveat=_caveat(knee, now),
         saturated=left.value,
         saturated_low=left.low,
         saturated_high=left.high,
-        at_least=bool(bounded),
         binding=model.binding.name,
+    )
+    bounded = _bounded_below(gone, model, next_cap, basis.rate)
+    return _least(predicted, bounded, basis, left, next_cap) if bounded else predicted
+
+
+def _least(
+    predicted: WhatIf, bounded: str, basis: Basis, left: Interval, next_cap: Station
+) -> WhatIf | str:
+    """The same as a lower bound: the lower ends of all that is known. What was never full gives up
+    to so much less than its bound when it is; the knee is at the part of the capacity where it is
+    now, if it is a queue that sets it.
+    """
+    knee, now = basis.knee, basis.model.capacity
+    if knee.rate < _EARLY * now and not (basis.curve is not None and basis.curve.measured):
+        return (
+            f"the SLO breaks at {format_share(knee.rate / now)} of what {basis.model.binding.name}"
+            f" allows, so more than its queue is slow there; without it {next_cap.name} would allow"
+            f" {format_rate(left.low)} to {format_rate(left.high)}"
+        )
+    full = 1.0 if next_cap is basis.model.binding else 1.0 - TOLERANCE
+    saturated = full * left.low
+    rate = min(predicted.low, knee.low * saturated / now)
+    if rate < knee.rate * (1 + _LEAST_GAIN):
+        return (
+            f"{next_cap.name} would be the limit without it, which allows {format_rate(saturated)}"
+            f" to {format_rate(left.high)}: that is known too little for a number"
+        )
+    return replace(
+        predicted,
+        rate=rate,
+        low=rate,
+        saturated=saturated,
+        saturated_low=saturated,
+        caveat=bounded,
+        at_least=True,
     )
 
 
-def with_units(basis: Basis, name: str, units: float, beside: Seconds) -> tuple[Interval, str]:
+def with_units(
+    basis: Basis, name: str, units: float, beside: Seconds, others: Cores
+) -> tuple[Interval, str]:
     """The knee with so many units of what binds now, of which a request takes `beside` seconds for
-    something else; and what would be the limit then, as the rest of a sentence.
+    something else and other work had `others`; and what would be the limit then, as the rest of a
+    sentence.
     """
     model, knee = basis.model, basis.knee
     now = model.binding
-    more = replace(now, name=name, units=units, waits=Estimated(now.waits.value + beside))
+    waits = Estimated(now.waits.value + beside)
+    more = replace(now, name=name, units=units, waits=waits, others=others)
     as_seen = model.capacity / now.bound.value
-    others = [s for s in model.stations if s is not now]
-    bounds = [more.bound.scaled(as_seen), *(s.without(()) for s in others)]
+    beyond = [s for s in model.stations if s is not now]
+    bounds = [more.bound.scaled(as_seen), *(s.without(()) for s in beyond)]
     first = min(range(len(bounds)), key=lambda n: bounds[n].value)
-    rate, low, high = (
-        _knee(basis, after, NO_RELIEF, at)
-        for after, at in zip(
-            (min(ends) for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)),
-            (knee.rate, knee.low, knee.high),
-            strict=True,
-        )
+    after, least, most = (
+        min(ends) for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)
     )
-    cap = f"then {(more, *others)[first].name} would be the limit"
-    return Interval(rate, min(low, rate), max(high, rate), len(bounds)), cap
+    rate, high = _knee(basis, after, NO_RELIEF), _knee(basis, most, NO_RELIEF, knee.high)
+    low = min(rate, knee.low * least / model.capacity)
+    cap = f"then {(more, *beyond)[first].name} would be the limit"
+    return Interval(rate, low, max(high, rate), len(bounds)), cap
 
 
-def _by_latency(basis: Basis, relief: Relief) -> WhatIf:
+def _by_latency(basis: Basis, relief: Relief) -> WhatIf | str:
     """What is left where the capacity stays: the room that the SLO leaves to the queue."""
     knee, model = basis.knee, basis.model
     now, seen, binding = model.capacity, model.observed.rate, model.binding.name
@@ -209,8 +256,14 @@ def _by_latency(basis: Basis, relief: Relief) -> WhatIf:
     )
     low = knee.rate + gain - hypot(knee.rate - knee.low, gain - least)
     high = knee.rate + gain + hypot(knee.high - knee.rate, most - gain)
+    if bounded and low < knee.rate * (1 + _LEAST_GAIN):
+        return (
+            f"it takes {relief.words} off an answer, and how much that leaves to the queue for"
+            f" {binding} is known too little for a number: the knee would be"
+            f" {format_rate(knee.rate)} to {format_rate(max(high, knee.rate))}"
+        )
     return WhatIf(
-        rate=knee.rate + gain,
+        rate=low if bounded else knee.rate + gain,
         low=max(min(knee.low, knee.rate), low),
         high=max(knee.rate + gain, min(high, _nearest(knee.high, now) * now)),
         removed=REMOVED,
@@ -313,7 +366,8 @@ def _bounded_below(
     if model.observed.cut_off:
         return "The capacity was not reached, so it may be more."
     used = rate * (cap.cpu.value if cap.cpu is not None else 0.0) / cap.units
-    if cap.cpu is not None and used < _COLD:
+    left, waiting = (s.left(gone).value for s in (cap, replace(cap, cpu_saturated=None)))
+    if cap.cpu is not None and used < _COLD and left - waiting > _HELD_UP * left:
         busy = format_share(used)
         return (
             f"CPU per request was measured with that {busy} in use, and falls as a core gets"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from perfhunt.analysis.diagnosis.costs import unseen
 from perfhunt.analysis.diagnosis.features import Features, LatencyKind
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
-from perfhunt.analysis.diagnosis.rules.collector import collector
+from perfhunt.analysis.diagnosis.rules.collector import left_by_collector
 from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, part, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
@@ -129,7 +129,6 @@ class CpuThresholds:
     # Of the score, where the one loop of the one process uses what cores there are: another core
     # would not help it.
     one_loop_takes: float = 0.5
-    collector_takes: float = 0.6  # of the score, where the collector has the cores
     quota_takes: float = 0.5  # of the score, where the quota explains a full CPU
     worth_saying: float = 0.05  # mean threads that wait for a CPU
     # Of the CPU that target and peers used together, the peers' part: beyond the half it is theirs.
@@ -159,7 +158,7 @@ def cpu(features: Features) -> ClassScore:
     value *= 1.0 - CPU.loop_takes * blocked
     value *= 1.0 - CPU.one_loop_takes * _of_one_loop(features)
     value *= 1.0 - CPU.quota_takes * quota(features).value
-    value *= 1.0 - CPU.collector_takes * collector(features).value
+    value *= left_by_collector(features)
     only_one_core = full < CPU.even < single
     return ClassScore(BottleneckClass.CPU, value, _cpu_evidence(features, waiting, only_one_core))
 
@@ -233,6 +232,7 @@ def gil(features: Features) -> ClassScore:
         value *= ramp(features.share(*within, *(unseen(state) for state in running)), GIL.added)
     if features.processes > 1:
         value *= 1.0 - GIL.cores_take * ramp(features.of_cores, GIL.of_cores)
+    value *= left_by_collector(features)
     evidence = (
         f"The busiest process used {features.process_cpu:.2f} cores, and one GIL allows about one.",
         f"{waiting:.2f} of the target's threads waited for the GIL on average.",

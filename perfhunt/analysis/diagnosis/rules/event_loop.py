@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfhunt.analysis.diagnosis.features import BLOCKING, Features
+from perfhunt.analysis.diagnosis.rules.collector import left_by_collector
 from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.units import format_share
@@ -36,6 +37,7 @@ def event_loop(features: Features) -> ClassScore:
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
     if features.processes > 1:
         value *= 1.0 - EVENT_LOOP.cores_take * ramp(features.of_cores, EVENT_LOOP.of_cores)
+    value *= left_by_collector(features)
     sentence = (
         f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time,"
         f" and {format_share(loop.queued)} waiting to be."

@@ -19,7 +19,12 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
     network,
 )
 from perfhunt.analysis.diagnosis.rules.waits import lock, pool, sleep, workers
-from perfhunt.analysis.diagnosis.rules.wire import backlog, connections, delayed_ack
+from perfhunt.analysis.diagnosis.rules.wire import (
+    backlog,
+    connections,
+    delayed_ack,
+    descriptors,
+)
 from perfhunt.model.finding import BottleneckClass
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
@@ -46,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     delayed_ack,
     connections,
     backlog,
+    descriptors,
 )
 # Classes by which requests queue, so that a service is slow before it fails.
 QUEUES = frozenset(

@@ -1,5 +1,5 @@
 """Whether what happens between client and service stops it: acknowledgements that are waited for,
-a connection per request, an accept queue that is full.
+a connection per request, an accept queue that is full, no more descriptors for connections.
 
 The evidence is the load client's own and the kernel's; no profile shows any of it, since no thread
 of the service waits meanwhile.
@@ -37,6 +37,10 @@ FIXES: Mapping[BottleneckClass, str] = {
     BottleneckClass.BACKLOG: (
         "Raise the backlog of the listening socket (and net.core.somaxconn, where that is less), or"
         " accept connections in a thread or process that does nothing else"
+    ),
+    BottleneckClass.DESCRIPTORS: (
+        "Let it open more files (ulimit -n; systemd: LimitNOFILE; docker: --ulimit nofile=65536),"
+        " or hold fewer connections at once"
     ),
 }
 
@@ -175,6 +179,33 @@ def _queue_evidence(reading: WireReading) -> tuple[str, ...]:
         f" {reading.over:,} requests were over the limit."
     )
     return tuple(evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorsThresholds:
+    """When the limit of open files is the reason."""
+
+    # Of what the fullest process may have open: it is looked at twice a second, and who may open no
+    # more stays full.
+    used: RampBounds = (0.95, 1.0)
+
+
+DESCRIPTORS = DescriptorsThresholds()
+
+
+def descriptors(features: Features) -> ClassScore:
+    """A process has all the files open that it may: the connections after that wait, or fail, while
+    the service has room.
+    """
+    reading = features.wire
+    if reading is None or not reading.fds_limit:
+        return nothing(BottleneckClass.DESCRIPTORS)
+    value = ramp(reading.fds_most / reading.fds_limit, DESCRIPTORS.used)
+    evidence = (
+        f"A process of the service had {reading.fds_most:,} of the {reading.fds_limit:,} files open"
+        " that it may have at once (RLIMIT_NOFILE): connections beyond them are not accepted.",
+    )
+    return ClassScore(BottleneckClass.DESCRIPTORS, _with_room(features, value), evidence)
 
 
 def sizes(features: Features) -> tuple[str, ...]:

@@ -102,6 +102,8 @@ def name_of(key: PartKey) -> str:
         return _WHILE[key.kind].format(_doing(doing, function))
     if key.kind is LatencyPart.LOCK and key.detail == UNHELD:
         return f"waiting for a lock in {function}, its holder not seen"
+    if key.kind is LatencyPart.RUN_QUEUE and key.detail:
+        return f"waiting for a CPU: the CPU quota of its cgroup stopped it {key.detail}"
     if key.kind is LatencyPart.NEIGHBOURS and key.detail:
         return f"{_IN_STATE[key.kind]} ({key.detail})"
     if key.kind in _HELD and key.detail:

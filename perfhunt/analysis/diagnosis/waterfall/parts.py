@@ -21,13 +21,14 @@ from perfhunt.analysis.blame.reading import SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import mean_error, share_error
+from perfhunt.analysis.diagnosis.limiting import STOPPED
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving
 from perfhunt.analysis.trial.there import There
 from perfhunt.model.finding import LatencyPart
 from perfhunt.model.interval import sampling_error
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds, Share
+from perfhunt.model.units import Seconds, Share, format_share
 
 _OF_STATE: Mapping[str, LatencyPart] = {
     str(ThreadState.ON_CPU): LatencyPart.CPU,
@@ -109,16 +110,16 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     if serving.rate <= 0:
         return seen
     there = _there(serving.reading)
-    series, neighbours = _series(serving, names), _neighbours(names)
+    series, queues = _series(serving, names), _queues(names)
     scales = _scales(serving, series, there)
     for (key, state), counts in series.items():
         if state == ThreadState.ON_CPU:
             continue
         scale = scales[state] / serving.rate
         value, error = there.mean(counts) * scale, mean_error(there.beside(counts)) * scale
-        _add(seen, serving, key, value, error, neighbours)
+        _add(seen, serving, key, value, error, queues)
     _add_cpu(seen, serving, series)
-    _add_unplaced(seen, serving, series, neighbours)
+    _add_unplaced(seen, serving, series, queues)
     cpu_known = on_cpu(serving.reading.span) is not None
     counted = [
         counts
@@ -160,12 +161,26 @@ def _there(reading: SpanReading) -> There:
     return There.of(reading.span.in_service, reading.account.instants, reading.span.requests)
 
 
-def _neighbours(names: SpanReading) -> PartKey:
-    """The wait for a CPU that others had, with the busiest of them where they are known."""
-    trial = names.span.trial
+class _Queues(NamedTuple):
+    """The wait for a CPU that is the service's own doing, and the one for a CPU that others had."""
+
+    own: PartKey
+    others: PartKey
+
+
+def _queues(names: SpanReading) -> _Queues:
+    """Both, with how often a quota stopped the service where it did, and with the busiest of the
+    others where they are known.
+    """
+    trial, resources = names.span.trial, names.span.resources
     taking = trial.interference.busiest if trial is not None and trial.interference else ()
     others = ", ".join(neighbour.name for neighbour in taking[:NEIGHBOURS])
-    return PartKey(LatencyPart.NEIGHBOURS, NOBODY, others)
+    throttled = (resources.throttled if resources is not None else None) or 0.0
+    stopped = f"in {format_share(throttled)} of the periods" if throttled >= STOPPED else ""
+    return _Queues(
+        PartKey(LatencyPart.RUN_QUEUE, NOBODY, stopped),
+        PartKey(LatencyPart.NEIGHBOURS, NOBODY, others),
+    )
 
 
 def _add(
@@ -174,7 +189,7 @@ def _add(
     key: PartKey,
     value: Seconds,
     error: Seconds,
-    neighbours: PartKey,
+    queues: _Queues,
 ) -> None:
     """Add to a part; of the wait for a CPU, what is the service's own doing apart from the rest.
     The scheduler counts that wait, so it has no error.
@@ -183,8 +198,8 @@ def _add(
         seen.add(key, value, error)
         return
     own, error = serving.reading.own_part, 0.0 if ThreadState.RUN_QUEUE in serving.exact else error
-    seen.add(key, value * own, error * own)
-    seen.add(neighbours, value * (1 - own), error * (1 - own))
+    seen.add(queues.own, value * own, error * own)
+    seen.add(queues.others, value * (1 - own), error * (1 - own))
 
 
 def _series(serving: Serving, names: SpanReading) -> _Series:
@@ -295,12 +310,12 @@ def _add_cpu(seen: Seen, serving: Serving, series: _Series) -> None:
         seen.add(PartKey(LatencyPart.CPU, key), own, share_error(own, share, weight))
 
 
-def _add_unplaced(seen: Seen, serving: Serving, series: _Series, neighbours: PartKey) -> None:
+def _add_unplaced(seen: Seen, serving: Serving, series: _Series, queues: _Queues) -> None:
     """Exact time in a state in which no instant saw a thread."""
     placed = {state for _, state in series} | {str(ThreadState.ON_CPU)}
     for state, threads in serving.exact.items():
         if state not in placed and threads > 0:
-            _add(seen, serving, PartKey(kind_of(state)), threads / serving.rate, 0.0, neighbours)
+            _add(seen, serving, PartKey(kind_of(state)), threads / serving.rate, 0.0, queues)
 
 
 def parts_in(*spans: Seen) -> Iterator[PartKey]:

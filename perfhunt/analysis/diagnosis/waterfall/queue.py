@@ -9,13 +9,20 @@ was seen to be taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from perfhunt.analysis.blame.charge import Blame, Cause
-from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.diagnosis.features import Features
-from perfhunt.analysis.diagnosis.limiting import Limiting, LimitingResource, users_of_threads
+from perfhunt.analysis.diagnosis.limiting import (
+    STOPPED,
+    Limiting,
+    LimitingResource,
+    users_of_threads,
+)
 from perfhunt.analysis.diagnosis.waterfall.parts import NOBODY, ONE_LINE, PartKey, kind_of
 from perfhunt.model.finding import LatencyPart
+from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
 
 # Of an event loop's time: from here a request that comes finds it busy more often than not, for
@@ -45,7 +52,24 @@ def queue_for(reading: EvidenceReading, features: Features, limiting: Limiting) 
     certain, users = limiting.resource is not LimitingResource.AWAIT, limiting.users
     if not certain and group in knee.account.by_group:
         users = users_of_threads(knee, group)
-    return QueueFor(LatencyPart.QUEUED, _shares(LatencyPart.QUEUED, users), certain)
+    shares = _shares(LatencyPart.QUEUED, users)
+    if limiting.resource is LimitingResource.CPU and (stopped := _stopped(knee)):
+        shares = {key: (1.0 - stopped) * share for key, share in shares.items()}
+        shares[PartKey(LatencyPart.QUEUED, NOBODY, LatencyPart.RUN_QUEUE)] = stopped
+    return QueueFor(LatencyPart.QUEUED, shares, certain)
+
+
+def _stopped(knee: SpanReading) -> Share:
+    """For how much of the time in which the service could have run its CPU quota kept it from that:
+    it ran on as many cores as it wanted for the rest.
+    """
+    resources, trial = knee.span.resources, knee.span.trial
+    if resources is None or (resources.throttled or 0.0) < STOPPED:
+        return 0.0
+    states = knee.account.states()
+    ran, waited = (states.get(state, 0.0) for state in (ThreadState.ON_CPU, ThreadState.RUN_QUEUE))
+    host = (trial.interference.cores if trial is not None and trial.interference else None) or inf
+    return max(0.0, 1.0 - ran / min(ran + waited, host)) if ran else 0.0
 
 
 def _shares(kind: LatencyPart, users: Blame) -> dict[PartKey, Share]:

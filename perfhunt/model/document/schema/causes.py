@@ -172,11 +172,12 @@ CAUSES: dict[str, dict[str, str]] = {
     "ProbeEffect": {
         "throughput": "Ratio of completions.",
         "p99": "Ratio of p99.",
-        "cpu": "Ratio of CPU.",
+        "cpu": "Ratio of CPU per request.",
         "p50": "Ratio of p50.",
         "quiet_p99": "p99 of the quiet spans, seconds.",
         "flagged": "Whether it disturbed the service.",
         "note": "Remark.",
+        "between": "Where each ratio is at 95 %, by its key here; without those not known.",
     },
     "Caution": {"code": "Stable code.", "sentence": "The doubt.", "next": "The next command."},
     "InsideLook": {

@@ -194,6 +194,10 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "git_dirty": "Whether the working tree held changes.",
         "git_diff_sha256": "Hash of those changes, under a key of the store.",
         "git_snapshot": "Commit that holds the uncommitted changes; empty when there were none.",
+        "code_sha256": (
+            "Hash of what the target runs that a build wrote; empty where it runs its sources, and"
+            " in runs of versions that did not look."
+        ),
         "distributions": "Package to version, in the target's environment.",
         "env_sha256": (
             "Hash of the target's environment variables, under a key of the store; values are never"

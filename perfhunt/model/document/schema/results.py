@@ -123,6 +123,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "memory_limit": "What the target may use, bytes.",
         "memory_limit_source": "Where that limit comes from.",
         "fds": "Open file descriptors.",
+        "fds_most": "Most files that the process nearest to its limit of them had open.",
+        "fds_limit": "How many that process may have open at once.",
         "threads": "Threads.",
         "processes": "Processes.",
         "switches_voluntary": "Voluntary context switches per second.",
@@ -151,6 +153,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "seconds": "Length of the span, seconds.",
         "cores": "Cores of the host.",
         "target_ran": "Time the target's threads ran, cores (seconds per second).",
+        "target_busy": "Cores that the target may run on and that were busy, whoever kept them so.",
         "target_waited": (
             "Time the target's threads could run and did not, up to what others took of the"
             " cores they may use, cores."

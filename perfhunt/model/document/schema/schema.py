@@ -18,13 +18,14 @@ _MEANINGS = CIRCUMSTANCES | RESULTS | CAUSES
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
     *("waterfall", "unread", "unread_error", "memory_hits", "tasks_refused"),
-    *("leaves", "application"),
+    *("fds_most", "fds_limit"),
+    *("leaves", "application", "between", "target_busy"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
     *("peers", "parts", "keep_error_text"),
     *("locust_options", "locust_classes", "locust_withheld"),
     *("engine", "k6_script", "k6_script_sha256"),
-    *("launched", "inside"),
+    *("launched", "inside", "code_sha256"),
     *("login", "session_values", "sessions", "smoke", "extract", "think", "then"),
     *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why", "failures"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -11,10 +12,18 @@ import msgspec
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance
-from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Profile, Stack
+from perfhunt.model.profile import (
+    COLLECTS_GARBAGE,
+    MOST_FRAMES,
+    Frame,
+    FrameKind,
+    Profile,
+    Stack,
+)
 from perfhunt.model.profiles.readers.foreign import kind_of, profile_of, which
 
 _IDLE = "(idle)"  # V8's name for a thread that waits in its event loop
+_COLLECTS = replace(COLLECTS_GARBAGE, kind=FrameKind.JS)
 _WHAT = "the V8 profile"
 _VALUES = ("samples", "microseconds")
 
@@ -56,12 +65,31 @@ def without_code(profile: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises CpuprofileError when it
-    is none, Unreadable when it is larger than is read.
+    """(stacks to samples, samples while idle) of a V8 CPU profile; garbage is collected in the
+    stack that was seen last, where V8 tells of none. Raises CpuprofileError when it is none,
+    Unreadable when it is larger than is read.
     """
     read = _shaped(profile)
-    stacks, idle = _by_stack(read, Counter(read.samples))
+    seen, collected = _with_collector(read)
+    stacks, idle = _by_stack(read, seen)
+    for stack, n in _by_stack(read, collected)[0].items():
+        above = (*stack, _COLLECTS)
+        stacks[above] = stacks.get(above, 0.0) + n
     return stacks, int(idle)
+
+
+def _with_collector(read: _V8Profile) -> tuple[Counter[int], Counter[int]]:
+    """(samples by leaf, samples while garbage was collected by the leaf right before)."""
+    calls = {node.id: node.callFrame for node in read.nodes}
+    names = {leaf: call.functionName for leaf, call in calls.items() if not call.url}
+    seen, collected, last = Counter[int](), Counter[int](), 0
+    for leaf in read.samples:
+        if names.get(leaf) == COLLECTS_GARBAGE.function and last:
+            collected[last] += 1
+        else:
+            seen[leaf] += 1
+            last = leaf if names.get(leaf) != _IDLE else 0
+    return seen, collected
 
 
 def _shaped(profile: Mapping[str, Any]) -> _V8Profile:

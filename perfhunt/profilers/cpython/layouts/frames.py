@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 from perfhunt.profilers.cpython.layouts.layout import FrameLayout, ThreadLayout
 from perfhunt.profilers.cpython.layouts.search import (
@@ -23,6 +24,8 @@ _PAGE = 4096  # bytes
 # Words from what a coroutine awaits to the end of its values: since 3.15 another lies between, the
 # place in what is iterated.
 _BELOW_TOP = (1, 2)
+# Where a frame keeps its instruction, where a code's begin, where a code leads to copies of them.
+_Instruction: TypeAlias = tuple[int, int, int | None]
 
 
 class FrameSearch(OffsetSearch):
@@ -38,7 +41,7 @@ class FrameSearch(OffsetSearch):
 
     def frame(self) -> FrameLayout:
         """Interpreter frames: those of a thread, and those that a coroutine carries."""
-        instruction, _ = self.instruction()
+        instruction, *_ = self.instruction()
         values = self._values()
         top, is_address, awaited = self._top(values)
         return FrameLayout(
@@ -67,23 +70,32 @@ class FrameSearch(OffsetSearch):
             head=head, next=next_offset, native=native, frame=frame, chunk=chunk, top=top
         )
 
-    def instruction(self) -> tuple[int, int]:
-        """(where a frame keeps its instruction, where a code's instructions begin), from the two
-        frames that are in the middle of a call.
+    def instruction(self) -> _Instruction:
+        """(where a frame keeps its instruction, where a code's instructions begin, where it has
+        copies of them if each thread has its own), from the two frames that are in the middle of a
+        call.
         """
-        agreed: set[tuple[int, int]] | None = None
-        for frame, (_, code, lasti) in list(zip(self._frames, self.facts["frames"], strict=True))[
-            1:
-        ]:
-            here = {
-                (offset, word - lasti - code)
-                for offset, word in self.words(frame, 16)
-                if 0 < word - lasti - code < _CODE
-            }
-            agreed = here if agreed is None else agreed & here
-        if not agreed:
-            raise unknown("the instruction of a frame")
-        return min(agreed)
+        calls = list(zip(self._frames, self.facts["frames"], strict=True))[1:]
+        for places in (self._in_code, self._in_copies):
+            each = [set(places(frame, code, lasti)) for frame, (_, code, lasti) in calls]
+            if agreed := set[_Instruction].intersection(*each):
+                return min(agreed)
+        raise unknown("the instruction of a frame")
+
+    def _in_code(self, frame: int, code: int, lasti: int) -> Iterator[_Instruction]:
+        for offset, word in self.words(frame, 16):
+            if 0 < word - lasti - code < _CODE:
+                yield offset, word - lasti - code, None
+
+    def _in_copies(self, frame: int, code: int, lasti: int) -> Iterator[_Instruction]:
+        begins = [(offset, word - lasti) for offset, word in self.words(frame, 16)]
+        for copies, array in self.words(code, OBJECT):
+            count, *copied = self.memory.words(array, OBJECT) or [0]
+            # The first of them is the code's own.
+            if array > LOWEST and 0 < count < OBJECT and 0 < copied[0] - code < _CODE:
+                for offset, begin in begins:
+                    if begin in copied[:count]:
+                        yield offset, copied[0] - code, copies
 
     def _coroutine_frame(self) -> int:
         """Where a coroutine keeps its frame, which begins behind the head of every object."""

@@ -36,3 +36,11 @@ class InterpreterSearch(OffsetSearch):
         if not (heads and links and threads > 0):
             return None
         return InterpreterLayout(head=heads[0], next=min(links), threads=threads)
+
+    def collecting(self) -> Offset | None:
+        """Where, from the runtime, the main interpreter tells that it collects garbage: the one
+        word that did so whenever the specimen collected. None where there are none, or several.
+        """
+        told = self.facts["collecting"]
+        begins = self.facts["main_interpreter"] - self.facts["runtime"]
+        return begins + told[0] if len(told) == 1 else None

@@ -74,13 +74,17 @@ class FrameLayout:
 
 @dataclass(frozen=True, slots=True)
 class CodeLayout:
-    """PyCodeObject: the qualified name, the file, and what tells the line of an instruction."""
+    """PyCodeObject: the qualified name, the file, and what tells the line of an instruction.
+    `copies` leads to the array of copies of its instructions, one for each thread that ran it (3.14
+    and later, without a GIL): their number, then where each begins; None where there are none.
+    """
 
     name: Offset
     file: Offset
     first_line: Offset
     table: Offset
     instructions: Offset
+    copies: Offset | None
     bytes_length: Offset  # of the bytes object that the table is
     bytes_data: Offset
 
@@ -154,7 +158,8 @@ class Layout:
     the runtime. `object_type` is where every object has its type, the last of what all begin with.
     `parked` leads from the address that a thread sleeps on to that of the lock it waits for; None
     where all who wait for a lock sleep on one address. `interpreters` is None where there is but
-    one.
+    one. `collecting` is where, from the runtime, the main interpreter has a 32-bit number that is
+    not 0 while it collects garbage; None where that is not told.
     """
 
     version: tuple[int, int, int]
@@ -165,6 +170,7 @@ class Layout:
     parked: Offset | None
     text: TextLayout
     interpreters: InterpreterLayout | None
+    collecting: Offset | None
     thread: ThreadLayout
     frame: FrameLayout
     code: CodeLayout

@@ -24,8 +24,8 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
     frames, values = FrameSearch(facts, memory), ValueSearch(facts, memory)
     runtime, types = facts["runtime"], facts["types"]
     image, base = image_of(memory.pid, runtime)
-    _, instructions = frames.instruction()
-    thread = frames.thread()
+    _, instructions, copies = frames.instruction()
+    thread, interpreters = frames.thread(), InterpreterSearch(facts, memory)
     return Layout(
         version=tuple(facts["version"]),
         image=image,
@@ -34,10 +34,11 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
         object_type=values.object_type,
         parked=LockSearch(facts, memory).parked(),
         text=values.text(),
-        interpreters=InterpreterSearch(facts, memory).interpreters(thread.head),
+        interpreters=interpreters.interpreters(thread.head),
+        collecting=interpreters.collecting(),
         thread=thread,
         frame=frames.frame(),
-        code=values.code(instructions),
+        code=values.code(instructions, copies),
         dict=values.dict(),
         task=TaskSearch(facts, memory).task(frames.frame_in_coroutine, frames.main_state),
     )

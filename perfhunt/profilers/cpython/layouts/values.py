@@ -21,7 +21,7 @@ _ENCODINGS = (("ascii", 1), ("latin-1", 1), ("utf-16-le", 2), ("utf-32-le", 4))
 class ValueSearch(OffsetSearch):
     """Learns from the strings, dictionaries and code objects of the specimen."""
 
-    def code(self, instructions: int) -> CodeLayout:
+    def code(self, instructions: int, copies: int | None) -> CodeLayout:
         """Code objects, and the bytes in which they keep their lines."""
         codes = self.facts["codes"]
         length, data = self._bytes()
@@ -33,6 +33,7 @@ class ValueSearch(OffsetSearch):
             ),
             table=self.offset("a code's lines", [(c["at"], c["table"]) for c in codes]),
             instructions=instructions,
+            copies=copies,
             bytes_length=length,
             bytes_data=data,
         )

@@ -13,7 +13,9 @@ from perfhunt.analysis.blame.frames import Code, awaits, in_event_loop
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.model.profile import Frame, Instants, ProfileMode
 from perfhunt.model.states import States, ThreadTime
+from perfhunt.model.trial import Interference
 from tests.unit.scenes import instant, profile, ranked, series, used
+from tests.unit.trials import HELD
 
 
 def states(**totals: float) -> States:
@@ -88,6 +90,21 @@ def test_the_wait_for_a_cpu_that_other_processes_keep_is_not_charged_to_the_serv
     # Two threads wait at 100 requests/s: 20 ms, of which a quarter is the target's own doing on the
     # crowded host.
     assert charged == [pytest.approx(0.005 + 0.005), pytest.approx(0.005 + 0.020)]
+
+
+def test_work_on_cores_that_the_service_may_not_use_keeps_none_from_it() -> None:
+    moments = [["serve>view>a on_cpu", "serve>view>b run_queue", "serve>view>b run_queue"]] * 24
+    # One of two cores is its own, and half used by it; the other is full.
+    confined = replace(used(0.5, limit=1.0), host_cpu_share=0.75)
+    trial = replace(HELD, interference=Interference(10.0, cores=2.0, target_busy=0.5))
+    span = Span(
+        100.0,
+        profile=profile(a=500),
+        instants=series(*moments),
+        resources=confined,
+        trial=trial,
+    )
+    assert ranked(Evidence(span))[0].blamed.value == pytest.approx(0.005 + 0.020)
 
 
 def test_a_loop_is_what_runs_one_and_not_what_calls_into_it() -> None:

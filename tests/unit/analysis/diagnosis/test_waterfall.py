@@ -87,6 +87,54 @@ def test_time_for_a_cpu_is_divided_between_own_threads_and_other_programs() -> N
     assert any(part.name.endswith("other programs had") for part in answer.parts)
 
 
+@pytest.mark.parametrize(("throttled", "own"), [(0.9, 4.0 * (1 - 0.1 * 0.75)), (0.0, 1.0)])
+def test_time_for_a_cpu_that_a_quota_kept_is_no_other_threads(throttled: float, own: float) -> None:
+    base = calm("serve>view>price on_cpu", service=0.020)
+    moment = ["serve>view>price on_cpu"] * 1 + ["serve>view>price run_queue"] * 4
+    # A core of its own, and three of others on four cores.
+    resources = replace(
+        used(1.0),
+        host_cpu_share=1.0,
+        cpu_limit=1.0,
+        throttled=throttled,
+    )
+    trial = replace(HELD, interference=Interference(10.0, target_busy=4.0), completed=50.0)
+    knee = Span(
+        50.0,
+        service=0.100,
+        profile=profile(price=900),
+        instants=series(*[moment] * 40),
+        resources=resources,
+        trial=trial,
+    )
+    answer = told(Evidence(knee, base, idle=IDLE, cpu_limit=1.0))
+    assert added(answer, LatencyPart.RUN_QUEUE) == pytest.approx(own / 50.0 * 1e3)
+    (part,) = (p for p in answer.parts if p.kind is LatencyPart.RUN_QUEUE)
+    stopped = "waiting for a CPU: the CPU quota of its cgroup stopped it in 90 % of the periods"
+    had = "waiting for a CPU that the service's own threads had"
+    assert part.name == (stopped if throttled else had)
+
+
+def test_what_is_queued_while_a_quota_stops_the_service_waits_for_no_code() -> None:
+    # One thread, which has work all the time and a core for half of it.
+    base = calm("serve>view>price on_cpu", service=0.020)
+    moments = [["serve>view>price on_cpu"], ["serve>view>price run_queue"]] * 20
+    resources = replace(used(0.5, limit=0.5), throttled=0.9)
+    trial = replace(HELD, interference=Interference(10.0, cores=2.0), completed=50.0)
+    knee = Span(
+        50.0,
+        service=0.100,
+        profile=profile(price=900),
+        instants=series(*moments),
+        resources=resources,
+        trial=trial,
+    )
+    answer = told(Evidence(knee, base, idle=IDLE, cpu_limit=0.5))
+    queued = {p.meanwhile: p.knee for p in answer.parts if p.kind is LatencyPart.QUEUED}
+    assert queued[LatencyPart.RUN_QUEUE] == pytest.approx(queued[LatencyPart.CPU])
+    assert {p.name for p in answer.parts} >= {"queued, while the service waited for a CPU"}
+
+
 def test_the_gil_is_one_part_whoever_waits_for_it() -> None:
     base = calm("serve>view>total on_cpu*", service=0.020)
     moment = ["serve>view>total on_cpu*", "serve>view>render gil", "serve>view>total gil"]

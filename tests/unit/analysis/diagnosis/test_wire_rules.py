@@ -8,6 +8,7 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.answer.limit_doubts import about_limits
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.diagnosis import diagnose
 from perfhunt.analysis.knee.goal import SearchResult
@@ -177,6 +178,29 @@ def test_syns_that_no_queue_dropped_were_lost_on_the_way_and_count_half() -> Non
 def test_an_overflow_beside_a_full_cpu_is_its_consequence() -> None:
     found = queued(resources=replace(DROPPED, cpu=1.98, cpu_limit=2.0))
     assert found.category is not BottleneckClass.BACKLOG
+
+
+FULL = replace(ROOM, fds_most=40, fds_limit=40)
+
+
+def test_a_process_that_may_open_no_more_files_while_there_is_room_is_a_class() -> None:
+    found = queued(replace(SLOW, slow_connects=0), FULL)
+    assert found.category is BottleneckClass.DESCRIPTORS
+    assert "40 of the 40 files open" in found.evidence[0]
+    for other in (replace(FULL, cpu=1.98, cpu_limit=2.0), replace(FULL, fds_limit=1024)):
+        found = queued(replace(SLOW, slow_connects=0), other)
+        assert found.category is not BottleneckClass.DESCRIPTORS
+
+
+def test_files_that_were_used_up_beside_what_stops_the_service_are_told_once() -> None:
+    def told(resources: Resources, category: BottleneckClass) -> list[str]:
+        trial, stops = replace(HELD, resources=resources), Bottleneck(category, 0.9, ("It is.",))
+        return [c.sentence for c in about_limits((trial,), stops) if c.code == "files-limit"]
+
+    (sentence,) = told(FULL, BottleneckClass.CPU)
+    assert "40 of the 40 files" in sentence
+    assert not told(FULL, BottleneckClass.DESCRIPTORS)
+    assert not told(replace(FULL, fds_limit=1024), BottleneckClass.CPU)
 
 
 def cautioned(trial: Trial, resources: Resources, category: BottleneckClass) -> dict[str, Caution]:

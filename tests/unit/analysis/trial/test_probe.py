@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 
 import pytest
 
-from perfhunt.analysis.trial.probe import probe_effect
-from perfhunt.model.trial import Resources, Trial
+from perfhunt.analysis.trial.probe import cpu_taken, probe_effect
+from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.trial import Resources, SecondRow, Trial
 from tests.unit.trials import HELD, QUICK
 
 
@@ -57,3 +59,40 @@ def test_overloaded_spans_say_nothing_about_the_profiler() -> None:
     effect = probe_effect((trial(0.1),), (trial(0.1, overload="the queue grew"),))
     assert (effect.p99, effect.flagged) == (None, False)
     assert "profiled" in effect.note
+
+
+def watched(cpu: float, *quiet: float) -> ProbeEffect:
+    return probe_effect([trial(0.1, cpu=used) for used in quiet], [trial(0.1, cpu=cpu)] * 2)
+
+
+def test_a_cost_in_cpu_is_told_from_none_where_quiet_spans_agree() -> None:
+    effect = watched(0.69, 0.5, 0.5)
+    taken = cpu_taken(effect)
+    assert taken is not None and not effect.flagged
+    # No spread of their own: 5 % for four spans' worth, Student's t with 5 degrees of freedom.
+    error = 0.05 * (4 / 5) ** 0.5
+    assert taken.value == pytest.approx(1.38)
+    assert taken.low == pytest.approx(1.38 * exp(-2.571 * error), rel=1e-3)
+    assert taken.n == 4
+
+
+def test_a_cost_in_cpu_within_what_quiet_spans_differ_by_is_none() -> None:
+    assert cpu_taken(watched(0.69, 0.4, 0.6)) is None
+    assert cpu_taken(watched(0.52, 0.5, 0.5)) is None
+    assert cpu_taken(probe_effect((trial(0.1, overload="late"),), (trial(0.1),))) is None
+
+
+def test_the_interval_of_a_p99_is_that_of_its_seconds() -> None:
+    def seconds(*p99s: float) -> Trial:
+        rows = [
+            SecondRow(n, 100, 100, 100, 0, 0, (), 1.0, 0.05, p99, None, 0.1)
+            for n, p99 in enumerate(p99s)
+        ]
+        return replace(trial(0.1), rows=tuple(rows), seconds=float(len(rows) + 1))
+
+    calm, busy = seconds(*[0.1, 0.11] * 6), seconds(*[0.1, 0.12] * 6)
+    between = probe_effect((calm,), (busy,)).between
+    settle = int(calm.step.settle)
+    assert between["p99"].n == 2 * (12 - settle)
+    assert between["p99"].low < 1.0 < between["p99"].high
+    assert between["throughput"].low == between["throughput"].high == 1.0

@@ -1,3 +1,5 @@
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,6 +10,7 @@ struct Shop {
     till: Mutex<u64>,
     connections: Semaphore,
     letters: mpsc::Sender<oneshot::Sender<u64>>,
+    office: SocketAddr,
 }
 
 async fn deliver(mut letters: mpsc::Receiver<oneshot::Sender<u64>>) {
@@ -36,6 +39,27 @@ async fn query(shop: &Shop) -> u64 {
     7
 }
 
+async fn ask(office: SocketAddr) -> u64 {
+    let mut line = TcpStream::connect(office).await.unwrap();
+    let mut answer = [0; 8];
+    line.write_all(b"?").await.unwrap();
+    line.read(&mut answer).await.unwrap() as u64
+}
+
+fn office() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || loop {
+        let (mut line, _) = listener.accept().unwrap();
+        std::thread::spawn(move || {
+            let _ = line.read(&mut [0; 8]);
+            std::thread::sleep(Duration::from_millis(8));
+            let _ = line.write_all(b"7");
+        });
+    });
+    address
+}
+
 fn print_receipt() {
     std::thread::sleep(Duration::from_millis(8));
 }
@@ -52,6 +76,7 @@ async fn serve(mut connection: TcpStream, shop: Arc<Shop>, kind: &'static str) {
             "mutex" => pay(&shop).await,
             "pool" => query(&shop).await,
             "channel" => post(&shop).await,
+            "ask" => ask(shop.office).await,
             _ => receipt().await,
         }
         .to_string();
@@ -76,7 +101,7 @@ fn main() {
         println!("ready{{\"port\": {}}}", listener.local_addr().unwrap().port());
         let (letters, arriving) = mpsc::channel(1);
         tokio::spawn(deliver(arriving));
-        let shop = Arc::new(Shop { till: Mutex::new(0), connections: Semaphore::new(2), letters });
+        let shop = Arc::new(Shop { till: Mutex::new(0), connections: Semaphore::new(2), letters, office: office() });
         loop {
             let (connection, _) = listener.accept().await.unwrap();
             tokio::spawn(serve(connection, shop.clone(), kind));
