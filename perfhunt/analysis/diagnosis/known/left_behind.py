@@ -115,10 +115,15 @@ def _caution(growth: _Growth, before: _Growth, one: ThreadSample, code: Code) ->
     value, error = 1000 * growth.per_request, 1000 * growth.error
     return Caution(
         CautionCode.GROWTH,
-        f"The number of {kind} grows by {value:.3g} with every 1,000 requests"
-        f" ({value - error:.3g} to {value + error:.3g}, n={growth.came}), from {before.first} at"
-        f" the baseline to {growth.last} at the knee, and none of them ended: they wait in"
-        f" {frame.function} ({where}) {_WAITS.get(ThreadState(one.state), '')}".rstrip()
+        f"The number of {kind} grows by {_shown(value)} with every 1,000 requests"
+        f" ({_shown(value - error)} to {_shown(value + error)}, n={growth.came}), from"
+        f" {before.first} at the baseline to {growth.last} at the knee, and none of them ended: they"
+        f" wait in {frame.function} ({where}) {_WAITS.get(ThreadState(one.state), '')}".rstrip()
         + ".",
         "See to it that each ends with its request, whoever stops waiting for what it has to give.",
     )
+
+
+def _shown(count: float) -> str:
+    """With three digits that matter, and no power of ten."""
+    return f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
