@@ -117,8 +117,8 @@ def _caution(growth: _Growth, before: _Growth, one: ThreadSample, code: Code) ->
         CautionCode.GROWTH,
         f"The number of {kind} grows by {_shown(value)} with every 1,000 requests"
         f" ({_shown(value - error)} to {_shown(value + error)}, n={growth.came}), from"
-        f" {before.first} at the baseline to {growth.last} at the knee, and none of them ended: they"
-        f" wait in {frame.function} ({where}) {_WAITS.get(ThreadState(one.state), '')}".rstrip()
+        f" {before.first} at the baseline to {growth.last} at the knee, and none of them ended:"
+        f" they wait in {frame.function} ({where}) {_WAITS.get(ThreadState(one.state), '')}".rstrip()
         + ".",
         "See to it that each ends with its request, whoever stops waiting for what it has to give.",
     )
