@@ -1,5 +1,6 @@
 """What a target's tree uses, against the target's own account of it."""
 
+import errno
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.target.find import find_target
 from perfhunt.target.proc.process import stat
-from perfhunt.target.resources.monitor import ResourceMonitor
+from perfhunt.target.resources.monitor import OpenFiles, ResourceMonitor, nearest_to_limit
 from tests.live.profiler_targets.launch import Target, eventually, running
 
 pytestmark = pytest.mark.live
@@ -198,3 +199,24 @@ def found_without_listener(*pids: int) -> TargetProcess:
 
 def as_if_started_earlier(process: Process) -> Process:
     return replace(process, started=process.started - 1.0)
+
+
+GREEDY = """
+import os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+try:
+    while True:
+        os.dup(0)
+except OSError as error:
+    print(error.errno, flush=True)
+input()
+"""
+
+
+def test_a_process_that_may_open_no_more_files_is_the_one_at_its_limit() -> None:
+    words = [sys.executable, "-c", GREEDY]
+    with subprocess.Popen(words, stdin=-1, stdout=-1, text=True) as greedy:
+        assert greedy.stdout is not None
+        assert int(greedy.stdout.readline()) == errno.EMFILE
+        assert nearest_to_limit([os.getpid(), greedy.pid]) == OpenFiles(20, 20)
+        greedy.communicate("\n")

@@ -132,7 +132,8 @@ def about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
             "A request took the service"
             f" {format_share(taken.value - 1)} more CPU while profiled"
             f" ({format_share(taken.low - 1)} to {format_share(taken.high - 1)}, n={taken.n}):"
-            " what functions use of the CPU includes what looking at them took.",
+            " what functions use of the CPU includes what looking at them took, unless it was work"
+            " that comes now and then.",
             "Trust the order of findings, not their CPU; the knee comes from spans without"
             " profilers.",
         )

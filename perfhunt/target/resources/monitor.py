@@ -327,7 +327,8 @@ def nearest_to_limit(pids: Iterable[int]) -> OpenFiles | None:
 def _open_files(pid: int) -> OpenFiles | None:
     limit = files_limit(pid)
     try:
-        return OpenFiles(len(os.listdir(f"/proc/{pid}/fd")), limit) if limit else None
+        # One that is closed while they are listed, and opened again, is listed twice.
+        return OpenFiles(min(limit, len(os.listdir(f"/proc/{pid}/fd"))), limit) if limit else None
     except OSError:
         return None
 

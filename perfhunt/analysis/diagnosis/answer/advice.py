@@ -35,6 +35,10 @@ _ELSEWHERE: Mapping[BottleneckClass, str] = {
         "Memory ran short: give the service more, or have it keep less, then: perfhunt investigate"
         " --pid NEW_PID"
     ),
+    # No edit of the code, which is what `verify` judges.
+    _C.DESCRIPTORS: (
+        f"{FIXES[_C.DESCRIPTORS]}; restart the service, then: perfhunt investigate --pid NEW_PID"
+    ),
     _C.LEAK: (
         "Something grows with every request: mend that first, restart the service, then: perfhunt"
         " investigate --pid NEW_PID --soak 30m"
