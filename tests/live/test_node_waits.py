@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed"),
 ]
 CLIENTS = 6
-LOOKS = 18  # with as many answers between them as there are clients, however busy the machine is
+NAP = "(anonymous:19)"  # which who holds something calls, where a look may interrupt it
+LOOKS = 24  # with as many answers between them as there are clients, however busy the machine is
 ANSWERS_WITHIN = 60.0  # seconds
 LOOKED = 1.5  # seconds, where no answer comes meanwhile
 
@@ -121,7 +122,7 @@ def test_who_has_a_lock_or_a_place_is_told_by_who_was_given_it(
     instants = looked_at(service, path)
     waited = contention(instants)
     assert waited.told
-    assert {name for name, _ in waited.holders} == {holder}
+    assert {name for name, _ in waited.holders} - {NAP} == {holder}
     assert waited.waiter[0] == waiter
     assert waited.is_pool == (places > 1)
     assert waited.waiting > 1  # how many more is the machine's doing
@@ -139,7 +140,7 @@ def test_who_was_given_a_lock_is_told_where_few_requests_are_followed(
     monkeypatch.setattr(looks, "_STACKS", 0.001)  # of the loop's time, a tenth of what it is else
     waited = contention(looked_at(service, "/chain"))
     assert waited.told
-    assert {name for name, _ in waited.holders} == {"writeLog"}
+    assert {name for name, _ in waited.holders} - {NAP} == {"writeLog"}
 
 
 def test_a_wait_for_another_service_is_at_its_address(service: Target) -> None:

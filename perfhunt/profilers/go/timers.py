@@ -4,6 +4,7 @@ set when they began, are evenly spaced, as a token bucket sets them.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,14 +18,16 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
-from perfhunt.profilers.go.goroutines import Goroutines, offset
-from perfhunt.target.proc.memory import ProcessMemory
+from perfhunt.profilers.go.goroutines import Goroutine, Goroutines, offset
+from perfhunt.target.proc.memory import WORD, ProcessMemory
 from perfhunt.target.proc.waits import Wait
 
 _LEAST = 4  # ends at once, between which there are gaps to compare
 # Standard deviation of these gaps over their mean: 0 where a rate sets them, 1 where requests that
 # come by chance do.
 _EVEN: Share = 0.25
+_TRIES = 8  # at goroutines of a place, before they have no timer on their stacks
+_LEAST_ADDRESS = 1 << 16  # below it nothing is mapped (vm.mmap_min_addr)
 _SURE = 4  # looks by which even ends outnumber the others: a few are even by chance
 _MOST_PLACES = 20_000  # in the code that are remembered
 
@@ -56,30 +59,64 @@ class GoTimers:
         self._memory, self._clock = memory, clock
         self._ends: Counter[tuple[Stack, bool]] = Counter()  # by whether the timer ended it
         self._even: Counter[tuple[Stack, bool]] = Counter()
-        self._of_sleep = self._of_channel = 0
-        with suppress(AttachFailed):  # Go keeps it there since 1.23.
-            structs = goroutines.structs
-            channel = structs.named("runtime.hchan")
-            self._of_channel = offset(channel, "timer")
-            timer = structs.of(channel.fields["timer"][1])
+        self._goroutines = goroutines
+        self._of_sleep = self._of_channel = self._in_object = 0
+        # By place: at how many goroutines it was looked for, and the word of the stack that has it.
+        self._slots: dict[Stack, tuple[int, int]] = {}
+        with suppress(AttachFailed):
+            structs, record = goroutines.structs, goroutines.structs.named("runtime.g")
+            self._of_sleep = offset(record, "timer")
+            timer = structs.of(record.fields["timer"][1])
             self._when, self._period = offset(timer, "when"), offset(timer, "period")
-            self._of_sleep = offset(structs.named("runtime.g"), "timer")
+            self._sends_to = offset(timer, "arg") + WORD  # after its type
+            with suppress(AttachFailed):
+                self._in_object = offset(structs.named("time.Timer"), "r")
+            # Since 1.23; the timers of modules that ask for an older Go are still apart.
+            self._of_channel = offset(structs.named("runtime.hchan"), "timer")
+            self._in_object = offset(structs.named("runtime.timeTimer"), "timer")
 
-    def of_sleep(self, address: int, of: int) -> GoTimer | None:
+    def of_sleep(self, each: Goroutine, of: int) -> GoTimer | None:
         """The timer of a goroutine that sleeps; None where this Go does not say."""
-        at = self._memory.word(address + self._of_sleep) if self._of_sleep else 0
+        at = self._memory.word(each.address + self._of_sleep) if self._of_sleep else 0
         return self._timer(at, True, of) if at else None
 
-    def of_channels(self, channels: Sequence[int], of: int) -> GoTimer | None:
+    def of_channels(
+        self, each: Goroutine, place: Stack, channels: Sequence[int], of: int
+    ) -> GoTimer | None:
         """The timer that sends to one of the channels that a goroutine waits for."""
-        if not self._of_channel:
+        for channel in channels if self._of_channel else ():
+            if timer := self._memory.word(channel + self._of_channel):
+                alone = len(channels) == 1
+                return self._timer(timer, alone, channel if alone else of)
+        if not self._in_object or not channels:
             return None
-        timers = {at: self._memory.word(at + self._of_channel) for at in channels}
-        fed = [channel for channel, timer in timers.items() if timer]
-        if not fed:
-            return None
-        alone = len(fed) == len(channels)
-        return self._timer(timers[fed[0]], alone, fed[0] if alone and len(fed) == 1 else of)
+        found = self._on_stack(each, place, channels)
+        return self._timer(found + self._in_object, len(channels) == 1, of) if found else None
+
+    def _on_stack(self, each: Goroutine, place: Stack, channels: Sequence[int]) -> int:
+        """The timer or ticker on its stack that sends to one of them: it begins with its channel,
+        and gives that to what it calls. 0: there is none.
+        """
+        tried, slot = self._slots.get(place, (0, -1))
+        if slot < 0 and tried >= _TRIES:
+            return 0
+        words = self._goroutines.words_of(each)
+        if 0 <= slot < len(words) and self._is_one(words[slot], channels):
+            return words[slot]
+        if tried >= _TRIES:
+            return 0
+        likely = [n for n, word in enumerate(words) if word >= _LEAST_ADDRESS and not word % WORD]
+        raw = self._memory.together([(words[n], WORD) for n in likely])
+        begins = struct.unpack(f"<{len(likely)}Q", raw)
+        first = [n for n, at in zip(likely, begins, strict=True) if at in channels]
+        slot = next((n for n in first if self._is_one(words[n], channels)), -1)
+        self._slots[place] = tried + 1, slot
+        return words[slot] if slot >= 0 else 0
+
+    def _is_one(self, at: int, channels: Sequence[int]) -> bool:
+        channel = self._memory.word(at)
+        given = self._memory.word(at + self._in_object + self._sends_to)
+        return channel in channels and given == channel
 
     def _timer(self, at: int, alone: bool, of: int) -> GoTimer | None:
         when, period = self._memory.word(at + self._when), self._memory.word(at + self._period)

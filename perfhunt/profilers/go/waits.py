@@ -83,8 +83,7 @@ class _Told:
 
     @property
     def place(self) -> Stack:
-        """Where it waits, whoever called that."""
-        return self.goroutine.at.stack[-2:]
+        return _place(self.goroutine)
 
 
 class GoWaits:
@@ -201,8 +200,8 @@ class GoWaits:
 
     def _timer(self, each: Goroutine, way: GoWait, channels: Sequence[int]) -> GoTimer | None:
         if way is GoWait.SLEEP:
-            return self._timers.of_sleep(each.address, _waiting_object(each))
-        return self._timers.of_channels(channels, _waiting_object(each)) if channels else None
+            return self._timers.of_sleep(each, _waiting_object(each))
+        return self._timers.of_channels(each, _place(each), channels, _waiting_object(each))
 
     def _learn_of_time(self, before: Mapping[int, _Told], now: Sequence[_Told]) -> None:
         over = (one for at, one in before.items() if self._told.get(at) is not one)
@@ -259,6 +258,11 @@ def _methods(each: Goroutine) -> tuple[tuple[int, str], ...]:
         for name, first in zip(each.at.calls, each.first, strict=False)
         if "(*" in name and first and not first % WORD
     )
+
+
+def _place(each: Goroutine) -> Stack:
+    """Where it waits, whoever called that."""
+    return each.at.stack[-2:]
 
 
 def _waiting_object(each: Goroutine) -> int:

@@ -21,9 +21,9 @@ _LEAST = 8  # tasks that came and did not end, in a span: fewer may be chance
 _COUNTED: Share = 0.75  # of a span: who is there by then and never missing after it did not end
 _SURE = 1.96  # standard errors, 95 %
 _WAITS = {
-    ThreadState.LOCK: "for what nobody gives them",
-    ThreadState.SOCKET: "for the other end of a connection",
-    ThreadState.SLEEP: "for a time that is not over",
+    ThreadState.LOCK: " for what nobody gives them",
+    ThreadState.SOCKET: " for the other end of a connection",
+    ThreadState.SLEEP: " for a time that is not over",
 }
 
 
@@ -113,12 +113,17 @@ def _caution(growth: _Growth, before: _Growth, one: ThreadSample, code: Code) ->
     frame = own[-1] if own else one.stack[-1]
     where = f"{frame.file}:{frame.line}" if frame.line else frame.file
     value, error = 1000 * growth.per_request, 1000 * growth.error
+    what = _WAITS.get(ThreadState(one.state), "")
     return Caution(
         CautionCode.GROWTH,
-        f"The number of {kind} grows by {value:.3g} with every 1,000 requests"
-        f" ({value - error:.3g} to {value + error:.3g}, n={growth.came}), from {before.first} at"
-        f" the baseline to {growth.last} at the knee, and none of them ended: they wait in"
-        f" {frame.function} ({where}) {_WAITS.get(ThreadState(one.state), '')}".rstrip()
-        + ".",
+        f"The number of {kind} grows by {_shown(value)} with every 1,000 requests"
+        f" ({_shown(value - error)} to {_shown(value + error)}, n={growth.came}), from"
+        f" {before.first} at the baseline to {growth.last} at the knee, and none of them ended:"
+        f" they wait in {frame.function} ({where}){what}.",
         "See to it that each ends with its request, whoever stops waiting for what it has to give.",
     )
+
+
+def _shown(count: float) -> str:
+    """With three digits that matter, and no power of ten."""
+    return f"{count:,.0f}" if count >= 100 else f"{count:.3g}"

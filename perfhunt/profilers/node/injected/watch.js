@@ -37,9 +37,7 @@
   function rootAwaiting(here, resource) {
     let root = here[ROOT];
     // Where no request is known, who first awaits begins what stands for one.
-    if (root === undefined && (here instanceof Promise || OWN_TURN.has(here.constructor?.name))) {
-      root = here[ROOT] = newRoot();
-    }
+    if (root === undefined && (here instanceof Promise || OWN_TURN.has(here.constructor?.name))) root = here[ROOT] = newRoot();
     if (root !== undefined) resource[ROOT] = root;
     return root;
   }
@@ -79,9 +77,7 @@
     const run = executionAsyncId();
     // A limit of time that is set beside it is not what is waited for.
     if (last === started && last.run === run && isTimer(what) && !isTimer(last.what)) return;
-    last.what = what;
-    last.id = id;
-    last.run = run;
+    last.what = what, last.id = id, last.run = run;
   }
 
   // What was begun for a promise: since it was made, or just before it, where that is what another end answers.
@@ -123,10 +119,7 @@
     link.by = by;
     link.answered = false;
     begins(sent, handle, latest);
-    if (by) {
-      by.sent = handle;
-      by.sentAt = latest;
-    }
+    if (by) by.sent = handle, by.sentAt = latest;
   }
 
   function before(id) {
@@ -152,8 +145,8 @@
       if (wait === undefined || wait.ready) return;
       for (let each = wait; each; each = each.also) each.ready = true;
       const here = executionAsyncResource(), by = here[ROOT];
-      const others = by && wait.root && by !== wait.root && !by.connection
-        && ((by.request && wait.root.request) || here instanceof Promise);
+      const others =
+        by && wait.root && by !== wait.root && !by.connection && ((by.request && wait.root.request) || here instanceof Promise);
       if (others) handOver(wait, by);
       else if (wait.site) count(wait, by?.connection ? by.connection : nativeOf(here));
     } catch {}
