@@ -29,12 +29,8 @@ _MOST_LEFT = 8  # wakers of a task at a time: a select of more is rare, and the 
 _WORD, _IN_HAND = 8, 512  # bytes of a stack: the caller's address, and what it has in hand
 # A task: its state, the next one in a queue, and where its functions are.
 HEADER = struct.Struct("<QQQ")
-_RUNS, _OVER, _QUEUED, _AWAITED = (
-    1,
-    2,
-    4,
-    8,
-)  # flags of a state; those who refer to the task are counted above
+# Flags of a state; those who refer to the task are counted above them.
+_RUNS, _OVER, _QUEUED, _AWAITED = 1, 2, 4, 8
 _COUNTED_FROM, _MOST_COUNTED = 6, 1 << 20  # of more, it is no task any more
 
 
