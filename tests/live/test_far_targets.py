@@ -236,7 +236,7 @@ def test_a_line_that_ends_while_it_is_used_is_told_and_never_read_again() -> Non
         half.kill()
         half.wait()
         for ask in (far.environment, far.dead):
-            with pytest.raises(AttachFailed, match=r"the line through env PATH=.* ended$"):
+            with pytest.raises(AttachFailed, match=r"the line through env PATH=\S* ended\n"):
                 ask()
 
 

@@ -147,7 +147,7 @@ FORKED = """
 import os, sys, time
 if os.fork() == 0:
     pass
-print(getattr(sys, "theirs", False), flush=True)
+os.write(1, b"%r\\n" % getattr(sys, "theirs", False))  # both at once may write
 sys.stdin.read()
 """
 

@@ -5,8 +5,10 @@ held up by what holds it.
 from __future__ import annotations
 
 import http.client
+import random
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -35,6 +37,7 @@ CLIENTS = 6
 NAP = "(anonymous:19)"  # which who holds something calls, where a look may interrupt it
 LOOKS = 24  # with as many answers between them as there are clients, however busy the machine is
 ANSWERS_WITHIN = 60.0  # seconds
+IN_TURN = 0.05  # seconds: as long as the slowest answer takes where nobody queues
 LOOKED = 1.5  # seconds, where no answer comes meanwhile
 
 
@@ -76,6 +79,7 @@ def looked_at(service: Target, path: str) -> Instants:
     nothing is known yet of what ends a wait.
     """
     make, instants = looker_maker("node", opened=True), list[Instant]()
+    chance = random.Random(1)
     assert make is not None
     with asked(service, path) as answers, closing(make(service.pid)[0]) as looker:
         for n in range(LOOKS):
@@ -83,6 +87,7 @@ def looked_at(service: Target, path: str) -> Instants:
                 pass
             for _ in range(CLIENTS):
                 assert answers.acquire(timeout=ANSWERS_WITHIN)
+            time.sleep(chance.uniform(0.0, IN_TURN))  # at any moment between them
             instants.append(Instant(n, tuple(looker.look())))
     return Instants(LOOKS, tuple(instants[LOOKS // 3 :]))
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Seconds
 from perfhunt.profilers.native.looker import NativeLooker
 from perfhunt.profilers.tokio.awaits import Await, AwaitKind, SocketTokens, await_at, most_telling
 from perfhunt.profilers.tokio.following import CallsHalf, TokioCalls
@@ -43,6 +44,7 @@ class TokioLooker(NativeLooker):
         """Raises AttachFailed, with the reason, where the process cannot be read."""
         super().__init__(pid)
         self._loop = "tokio"  # also where no name of its says so
+        self._counted: Seconds = 0.0  # of what following took, in `cpu` already
         self._followed = TokioCalls(pid, self._image)
         self._task_stacks = TaskStacks(self._image, self._unwinder)
         self._tokens = SocketTokens(pid)
@@ -72,7 +74,8 @@ class TokioLooker(NativeLooker):
                 picture.work(stack, name)
             else:
                 picture.hold(task, stack, name)
-        self.cpu += self._followed.cpu
+        self.cpu += self._followed.cpu - self._counted
+        self._counted = self._followed.cpu
         return picture.samples
 
     def _unseen_tasks(self) -> str:
