@@ -2,8 +2,7 @@
 // installed beside door.js, read by `look`; nothing in it may throw into the process. Stacks take no more than a share of
 // the loop's time, `budget`: beyond it only one request of several is followed, and stands for all of them.
 ((require, depth, budget) => {
-  const hooks = require("async_hooks");
-  const { executionAsyncId, executionAsyncResource, AsyncResource } = hooks;
+  const hooks = require("async_hooks"), { executionAsyncId, executionAsyncResource, AsyncResource } = hooks;
   const ROOT = Symbol("perfhunt"); // on what runs: the request that it runs for, or the connection
   const pending = new Map(); // by the async id of a continuation: a wait
   const awaited = new Map(); // the same by that of the promise that is awaited
@@ -15,13 +14,14 @@
   const NOTHING = /^(?:TickObject|Microtask|Immediate|HTTPINCOMINGMESSAGE|HTTPSERVERREQUEST)$/;
   const TIMED = 8; // stacks of which one is timed
   const STEP = 0.0002; // ms by which what a stack usually takes is learnt: a median, which interruptions do not move
+  const FOLLOWED = 5; // requests at least that are followed in half a second, where there are more
   const SAME = 8; // times that a lock given at one place was handed on at another, which makes them one
   const SHARES = 20; // one in so many: beyond it a connection, or an answer, is one that several requests share
   const LEFT = 2000; // ms after the answer of its request until a wait is forgotten
   const OWN_TURN = new Set(["Timeout", "Immediate"]);
   let cause = null; // what the loop last called: continuations and ticks that follow are its doing
   let turn = 0; // how often it called anything
-  let roots = 0, chance = 1, pick = 0, every = 1, captures = 0, each = 0.005, since = performance.now(), spent = 0, latest = 0;
+  let roots = 0, chance = 1, pick = 0, every = 1, captures = 0, counted = 0, each = 0.005, since = performance.now(), spent = 0, latest = 0;
   // What was begun last, that another end answers and else: what it is, when, and in which run of code.
   const sent = { what: null, id: 0, run: -1 }, started = { what: null, id: 0, run: -1 };
   const connections = new Map(); // by their handles: to other ends that this process wrote to
@@ -305,10 +305,10 @@
     const took = performance.now() - since;
     if (took < 500) return;
     let share = (captures * each) / took;
-    for (; share > budget; share /= 2) every *= 2;
-    if (share < budget / 4 && every > 1) every /= 2;
-    captures = 0;
-    since += took;
+    // Who was given a lock is followed whatever that costs: beside it some always are.
+    for (; share > budget && 2 * every * FOLLOWED <= roots - counted; share /= 2) every *= 2;
+    if (every > 1 && (share < budget / 4 || every * FOLLOWED > roots - counted)) every /= 2;
+    captures = 0, counted = roots, since += took;
   }
 
   // How many connections there are to each other end, and on how many of them one answer is awaited at a time.
