@@ -175,14 +175,17 @@ def test_stacks_of_running_and_sleeping_threads_reach_their_root(form: str) -> N
             for _ in range(30):
                 samples += looker.look()
                 time.sleep(0.05)
-            assert looker.unseen == ""
+            told = looker.unseen
         assert "since it has no debug information" in inlining(target.pid)
         assert runs_freely(target.pid)
         load.communicate()
     stacks = [[frame.function for frame in sample.stack] for sample in samples if sample.stack]
     assert len(stacks) > 0.95 * len(samples)
     # glibc's threads begin in clone3 (clone, before 2.34), the first one in the program's _start.
-    assert all(stack[0] in ("clone3", "clone", "_start") for stack in stacks)
+    rooted = [stack for stack in stacks if stack[0] in ("clone3", "clone", "_start")]
+    # One that ran on while its stack was copied may end early, which is told.
+    assert len(rooted) > 0.97 * len(stacks)
+    assert "which end early" in told or len(rooted) == len(stacks)
     waiting = [s for s in samples if s.state == ThreadState.LOCK and s.tid != target.pid]
     assert waiting
     assert all(any(f.function.endswith("shop::pay") for f in s.stack) for s in waiting)
