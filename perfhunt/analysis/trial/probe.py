@@ -13,7 +13,7 @@ from scipy import stats
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.interval import Interval
 from perfhunt.model.trial import SecondRow, Trial
-from perfhunt.model.units import Share
+from perfhunt.model.units import Share, format_duration
 
 TOLERATED: Share = 0.05  # of throughput, p99 or CPU: less is not worth a caution
 # What a span of seconds leaves uncertain of CPU per request (one standard error): two quiet spans
@@ -167,7 +167,8 @@ def _note(slower: bool, fewer: bool, quiet_p99: Sequence[float]) -> str:
     if fewer:
         notes.append("fewer requests were answered while profiled")
     if _spread(quiet_p99) > TOLERATED:
-        notes.append(f"the quiet spans' own p99 differ by {_spread(quiet_p99):.0%}")
+        low, high = format_duration(min(quiet_p99)), format_duration(max(quiet_p99))
+        notes.append(f"the quiet spans' own p99 go from {low} to {high}")
     return "; ".join(notes)
 
 

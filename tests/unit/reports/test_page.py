@@ -126,11 +126,12 @@ def test_samples_of_two_kinds_are_counted_apart() -> None:
 
 def test_a_probe_effect_within_the_noise_of_quiet_spans_is_not_called_none() -> None:
     assert WHOLE.probe_effect is not None
-    noisy = replace(WHOLE.probe_effect, p99=1.4, note="the quiet spans' own p99 differ by 60%")
+    noisy = replace(WHOLE.probe_effect, p99=1.4, note="the quiet spans' own p99 go from 1 to 2 s")
     probe = trust_box(replace(WHOLE, probe_effect=noisy))[0]
     assert probe.word == "not known"
     assert probe.words.endswith(
-        "CPU per request by +1.2 % (−11.0 to +15.1 %, n=4). The quiet spans' own p99 differ by 60%."
+        "CPU per request by +1.2 % (−11.0 to +15.1 %, n=4)."
+        " The quiet spans' own p99 go from 1 to 2 s."
     )
 
 
