@@ -293,6 +293,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "outcomes": _OUTCOMES,
         "over": "Criterion to requests of this route over its limit.",
         "failures": "Its requests that failed, by how they did, the most first.",
+        "sizes": "Bytes of answers that count as success, as powers of two (rounded down), to count.",
     },
     "RouteFailure": {
         "outcome": "How they ended: status, timeout, connect, reset, ...",
