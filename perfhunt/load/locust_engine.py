@@ -50,6 +50,14 @@ PROBE_SLACK: Seconds = 0.005
 PROBE_SAMPLES = 5  # answers of an endpoint, from which its usual time may be taken
 AFTER_DRAIN: Seconds = 1.0  # of rest: what the service still tidies up is not the next trial's
 
+# How a request ends by the target's doing, and in its own time.
+_SETTLED = frozenset(RequestOutcome) - {
+    RequestOutcome.TIMEOUT,
+    RequestOutcome.SHED,
+    RequestOutcome.CUT,
+    RequestOutcome.GENERATOR,
+}
+
 A = TypeVar("A", LoadReady, ProbeAnswered, Flooded)
 
 
@@ -288,7 +296,7 @@ class LocustEngine:
         endpoint = self._probed_endpoint()
         # A route that fails at any load has nothing better to come back to.
         failing = self._ready.routes[endpoint] not in self._well
-        good = (RequestOutcome.OK, RequestOutcome.STATUS) if failing else (RequestOutcome.OK,)
+        good = _SETTLED if failing else (RequestOutcome.OK,)
         allowed = PROBE_FACTOR * self._usual.get(endpoint, math.inf) + PROBE_SLACK
         why = ""
         while (left := drain.cap - (time.monotonic() - began)) > 0:

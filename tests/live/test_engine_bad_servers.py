@@ -11,7 +11,7 @@ from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.traffic.parts import Expect
-from perfhunt.model.trial import Phase, Step
+from perfhunt.model.trial import Drain, Phase, Step
 from tests.live.load_targets.harness import (
     P99,
     announced,
@@ -82,7 +82,10 @@ def test_an_endless_body_ends_at_the_timeout_and_is_not_kept_in_memory(
         before = psutil.Process(made.child_pid).memory_info().rss
         trial = made.run(step(4, 1.0, arrivals="uniform"))
         after = psutil.Process(made.child_pid).memory_info().rss
+        drained = made.drain(Drain(cap=0.5))
     assert set(trial.outcomes) <= {"timeout", "too_large", "cut"}
+    assert any("did not end in time" in text for text in trial.generator.mishaps)
+    assert not drained.recovered
     assert after - before < 30e6
 
 
@@ -138,6 +141,20 @@ def test_a_refusing_port_is_counted_as_connect_and_refusals_do_not_look_fast(
     assert trial.outcomes == {"connect": 20}
     assert trial.response.p50 == 1.0  # the timeout: no answer is no quick answer
     assert trial.counts[P99.name].exceed == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/h2", "it speaks HTTP/2 alone"), ("/tls", "it speaks TLS: is target.url to begin with")],
+)
+def test_what_is_spoken_in_the_place_of_http_1_is_told(
+    path: str, told: str, nasty: str, tmp_path: Path
+) -> None:
+    with engine(nasty, tmp_path, RequestTemplate("it", "GET", path)) as made:
+        trial = made.run(step(20, 0.5))
+        drained = made.drain(Drain(cap=5.0))
+    assert any(told in text for text in trial.generator.mishaps)
+    assert drained.recovered  # as well as it ever was
 
 
 def test_tls_to_a_plain_port_is_counted_as_tls(nasty: str, tmp_path: Path) -> None:
