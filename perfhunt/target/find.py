@@ -299,8 +299,8 @@ def _listening_elsewhere(pid: int) -> str:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
     return (
         "If it serves through a proxy, say where load goes: --url http://HOST:PORT, or"
-        " --url unix:/PATH; else list: ss -ltnp. A worker of a queue is looked at under the load that"
-        f" it has: perfhunt profile --pid {pid}"
+        " --url unix:/PATH; else list: ss -ltnp. A worker of a queue can be looked at under"
+        f" the load that it has: perfhunt profile --pid {pid}"
     )
 
 

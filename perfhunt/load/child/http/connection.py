@@ -231,8 +231,8 @@ class Connection:
             self._parser.feed_data(content)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.complete:
-                known = spoken(content) if self.size == len(content) else ""
-                why = known or f"{type(error).__name__}: {error}"
+                other = spoken(content) if self.size == len(content) else ""
+                why = other or f"{type(error).__name__}: {error}"
                 self.fail(RequestOutcome.PROTOCOL, why, now)
                 return
             self.keep = False

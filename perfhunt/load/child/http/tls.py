@@ -13,7 +13,6 @@ from perfhunt.load.child.http.inspecting import InspectingConnection
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
-
 _PLAIN = " (it speaks no TLS: is target.url to begin with http://?)"
 # What OpenSSL's words for a failure mean here, and what to do.
 _MEANS = {

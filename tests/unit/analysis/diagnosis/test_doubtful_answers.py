@@ -9,8 +9,9 @@ import pytest
 
 from perfhunt.analysis.diagnosis.known.answers import without_doubtful
 from perfhunt.model.finding import CautionCode
-from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.slo import Judgement, Measure, Objective, judge
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import RouteResult, Trial
 from tests.unit.trials import HELD, QUICK
 
