@@ -235,7 +235,7 @@ class Lab:
         self._note_down(lambda: self.directory.append_drain(drained))
         self._check()
         if not drained.recovered:
-            how = drained.why or "the target was still slow"
+            how = drained.why or "the target had not recovered"
             self.notify(Noted(f"{how} {drained.seconds:.0f} s after the load came off"))
         return drained
 
