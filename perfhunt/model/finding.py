@@ -113,6 +113,8 @@ class CautionCode(StrEnum):
     GROWTH = "growth"  # memory, files or threads grow with the requests served
     GREENLETS = "greenlets"  # requests waited in them, where nobody can look
     SESSION_ENDED = "session-ended"  # answers became 401 in the middle of the run
+    REDIRECTED = "redirected"  # answers lead elsewhere, and nobody said that they may
+    SHORTER_ANSWERS = "shorter-answers"  # successes under load, than any without it
     NOT_ASKED = "not-asked"  # objectives that a smoke leaves to a whole run
     NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written
 
