@@ -204,3 +204,48 @@ def test_who_sleeps_for_no_lock_waits_for_one_of_several_things(
 ) -> None:
     stack = tuple(Frame(name, kind=FrameKind.NATIVE) for name in functions.split())
     assert _is_condition(stack) is several
+
+
+def test_who_writes_under_a_lock_of_many_readers_is_read_of_the_c_library() -> None:
+    lock = ctypes.create_string_buffer(64)  # sizeof(pthread_rwlock_t) is 56
+    LIBC.pthread_rwlock_init(lock, None)
+    writes, done = threading.Event(), threading.Event()
+    tids: list[int] = []
+
+    def write() -> None:
+        tids.append(threading.get_native_id())
+        LIBC.pthread_rwlock_wrlock(lock)
+        writes.set()
+        done.wait()
+        LIBC.pthread_rwlock_unlock(lock)
+
+    def read() -> None:
+        LIBC.pthread_rwlock_rdlock(lock)
+        LIBC.pthread_rwlock_unlock(lock)
+
+    def other() -> None:
+        LIBC.pthread_rwlock_wrlock(lock)
+        LIBC.pthread_rwlock_unlock(lock)
+
+    threads = [threading.Thread(target=target) for target in (write, read, other)]
+    threads[0].start()
+    writes.wait()
+    for thread in threads[1:]:
+        thread.start()
+    here = range(ctypes.addressof(lock), ctypes.addressof(lock) + len(lock))
+    try:
+        with closing(NativeLooker(os.getpid())) as looker:
+            for _ in range(1000):  # until both of them sleep
+                samples = looker.look()
+                on = {s.wait_on for s in samples if s.wait_on.startswith("futex:0x")}
+                slept_on = {each for each in on if int(each[6:], 16) in here}
+                if len(slept_on) == 2:
+                    break
+        holding = {sample.tid: sample.holds for sample in samples if sample.holds}
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert len(slept_on) == 2
+    assert holding[tids[0]] >= slept_on
+    assert all(tid == tids[0] or not slept_on & holds for tid, holds in holding.items())
