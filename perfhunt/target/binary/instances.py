@@ -6,6 +6,7 @@ it has within itself, as the places say that panics in its code name (core::pani
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeAlias
 
@@ -37,7 +38,7 @@ _LONGEST_PATH, _MOST_LINE = 1024, 1_000_000
 _METHODS: Bytes = 24  # of a table, before its first method: what drops the type, size, alignment
 _DROPS = re.compile(r"^core::ptr::drop_(?:in_place|glue)<(.*)>$")
 _CLOSURE = re.compile(r"(?:::\{+closure\}+)+$")
-_TOLD = 3  # places of a function that are told
+_TOLD = 2  # files of a function that are told
 
 
 class RustInstances:
@@ -55,22 +56,21 @@ class RustInstances:
 
     def made_for(self, function: CompiledFunction) -> str:
         """The function's name with the type that it was made for in place of a letter, where all
-        tables with the function say the same; else its name.
+        tables with the function say the same; else as `within` has it.
         """
         if not OF_ANY_TYPE.search(function.name):
             return function.name
         if function.begin not in self._made:
-            self._made[function.begin] = self._by_tables(function) or function.name
+            self._made[function.begin] = self._by_tables(function) or self.within(function)
         return self._made[function.begin]
 
     def within(self, function: CompiledFunction) -> str:
-        """The name of a function of others with the application's lines that are within it:
-        `tokio::runtime::task::raw::poll (src/main.rs:30 inlined)`; its name where none are.
+        """The name of a function of others with the application's lines that are within it, from
+        the first to the last: `tokio::runtime::task::raw::poll (src/main.rs:30-34 inlined)`; its
+        name where none are.
         """
         if function.begin not in self._within:
-            places = self._places(function)
-            more = ", ..." if len(places) > _TOLD else ""
-            told = ", ".join(f"{file}:{line}" for file, line in places[:_TOLD]) + more
+            told = _spelled(self._places(function))
             name = f"{function.name} ({told}{INLINED}" if told else function.name
             self._within[function.begin] = name
         return self._within[function.begin]
@@ -78,8 +78,7 @@ class RustInstances:
     def _by_tables(self, function: CompiledFunction) -> str:
         at, value = self._pointers
         drops = (self._pointer(int(where) - _METHODS) for where in at[value == function.begin])
-        functions = (self._elf.function_at(begin) for begin in drops if begin)
-        names = {drop.name for drop in functions if drop is not None}
+        names = {name for begin in drops if begin for name in self._elf.names_at(begin)}
         dropped = _DROPS.match(names.pop()) if len(names) == 1 else None
         if dropped is None:
             return ""
@@ -149,6 +148,18 @@ class RustInstances:
         if part is None or not 0 <= begin < part.size:
             return b""
         return file.at(part.offset + begin, min(size, part.size - begin))
+
+
+def _spelled(places: Sequence[tuple[str, int]]) -> str:
+    """`src/main.rs:30-34, src/db.rs:7`."""
+    lines: dict[str, list[int]] = {}
+    for file, line in places:
+        lines.setdefault(file, []).append(line)
+    told = [
+        f"{file}:{min(of)}-{max(of)}" if len(of) > 1 else f"{file}:{of[0]}"
+        for file, of in lines.items()
+    ]
+    return ", ".join((*told[:_TOLD], "...") if len(told) > _TOLD else told)
 
 
 def _without_arguments(name: str) -> str:

@@ -67,6 +67,15 @@ def test_an_address_is_named_as_the_dynamic_linker_names_it(function: str) -> No
     assert "libc" in frame.file
 
 
+def test_all_names_of_one_function_are_known() -> None:
+    place = ProcessImage(os.getpid()).place(address_of("write"))
+    assert place is not None
+    libc = Elf(place.file)
+    own = libc.address_of(place.offset + address_of("write") - place.begin)
+    assert libc.names_at(own or 0) >= {"write", "__write"}
+    assert not libc.names_at((own or 0) + 1)
+
+
 def test_what_is_no_code_is_none() -> None:
     image = ProcessImage(os.getpid())
     heap = ctypes.create_string_buffer(64)
