@@ -219,8 +219,9 @@ class Caution:
 @dataclass(frozen=True, slots=True)
 class ProbeEffect:
     """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing), `cpu` of
-    CPU seconds per request. `between` has the interval of each at 95 %, by its name here, where it
-    is known: from so many seconds, or spans for CPU.
+    CPU seconds per request, `cpu_waits` of the same while waits were looked at in a span of their
+    own, which no function is charged with (None: in the same span). `between` has the interval of
+    each at 95 %, by its name here, where it is known: from so many seconds, or spans for CPU.
 
     `flagged` when throughput or p99 moved by more than 5 % and more than the quiet spans differ
     among themselves.
@@ -234,6 +235,7 @@ class ProbeEffect:
     flagged: bool = False
     note: str = ""
     between: Mapping[str, Interval] = field(default_factory=dict)
+    cpu_waits: float | None = None
 
 
 class LatencyPart(StrEnum):

@@ -50,6 +50,10 @@ _OTHERS = re.compile(
     r"/registry/src/|/git/checkouts/|^/rustc/|^/usr/(?:local/)?include/|/include/c\+\+/"
     r"|/vcpkg_installed/|/\.conan2?/"
 )
+# What stands behind a function's name whose code has lines of the application within itself.
+INLINED = " inlined)"
+# A method of whatever has a trait: `<F as axum::handler::Handler<…>>::call`.
+OF_ANY_TYPE = re.compile(r"^(<&?(?:mut )?)[A-Z]\w*(?= as )")
 # The crate of a function, or of the type that it is of.
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
@@ -311,6 +315,16 @@ def call_path(stack: Stack) -> CallPath:
 def location_of(stack: Stack) -> CodeLocation:
     """Where in the code a thread is, to the line. Raises IndexError for an empty stack."""
     return call_path(stack), stack[-1].line
+
+
+def has_inlined(function: str) -> bool:
+    """Whether a function is known to have code of the application within itself."""
+    return function.endswith(INLINED)
+
+
+def hides_application(function: str) -> bool:
+    """Whether the application's code is within a function whose name says of no function of it."""
+    return has_inlined(function) or OF_ANY_TYPE.search(function) is not None
 
 
 def spell(frame: Frame) -> str:
