@@ -158,12 +158,15 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_target() -> None:
 def test_a_server_whose_workers_are_gone_for_long_is_dead_though_its_master_lives() -> None:
     with running("threads.py", "sleep") as target:
         worker = subprocess.Popen(["sleep", "60"])
-        clock = iter([0.0, 1.0, 3.9, 4.1])  # asked at
-        life = TargetLife(found_without_listener(target.pid, worker.pid), lambda: next(clock))
+        clock, waiting = iter([0.0, 1.0, 3.9, 4.1, 4.2]), [0]  # asked at; clients then
+        found = found_without_listener(target.pid, worker.pid)
+        life = TargetLife(found, lambda: next(clock), lambda: waiting[0])
         assert life.ended() == ""
         worker.kill()
         worker.wait()
         assert life.ended() == life.ended() == ""  # its master may be about to replace it
+        assert life.ended() == ""  # or does so when somebody asks
+        waiting[0] = 1
         assert "workers" in life.ended()
 
 

@@ -26,9 +26,14 @@ class TargetLife:
     """Looks at the target's processes whenever it is asked, which costs a few file reads."""
 
     def __init__(
-        self, target: TargetProcess, clock: Callable[[], Seconds] = time.monotonic
+        self,
+        target: TargetProcess,
+        clock: Callable[[], Seconds] = time.monotonic,
+        waiting: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`waiting` tells how many clients nobody has accepted; None where that is not known."""
         self._root, self._workers, self._clock = target.root, target.workers, clock
+        self._waiting = waiting
         self._known = {p.pid: p.identity for p in target.processes if p.started}
         self._now: Sequence[int] = target.workers  # who does the work, as last seen
         self._gone = self._still = float("inf")  # since when
@@ -48,7 +53,8 @@ class TargetLife:
             return f"The target (pid {root}) is gone; another process has its number now"
         at, workers = self._clock(), self._living()
         self._gone = min(self._gone, at) if not workers else float("inf")
-        if at - self._gone >= _REPLACED_WITHIN:
+        # Where nobody asks, some servers keep none (php-fpm's `ondemand`).
+        if at - self._gone >= _REPLACED_WITHIN and self._waiting() != 0:
             return f"All workers of the target (pid {root}) are gone, and nothing replaces them"
         how = self._halted(workers, at) if workers else ""
         self._still = min(self._still, at) if how else float("inf")

@@ -108,7 +108,8 @@ class ResourceMonitor:
         self._counters = Counters()
         self._sockets_at = self._tree_at = float("-inf")
         self._tree: list[int] = []
-        self._port, self._life = PortWatch(target), TargetLife(target)
+        self._port = PortWatch(target)
+        self._life = TargetLife(target, waiting=self._waiting)
         self._unread = UnreadWatch(target)
 
     def start(self) -> None:
