@@ -231,17 +231,26 @@ class Code:
 
     def owner(self, stack: Stack) -> OwningFunction | None:
         """The deepest function of the application on the stack, unless it runs a server there; else
-        the deepest frame; None for an empty stack.
+        that of an installed library of Python's, which says more than what of the language it is
+        in; else the deepest frame; None for an empty stack.
         """
-        for index in range(len(stack) - 1, -1, -1):
-            if self.is_app(stack[index]):
-                if self._serves(stack, index):
-                    break
-                leaf = stack[-1]
-                via = "" if index == len(stack) - 1 else spell(leaf)
-                return OwningFunction(enclosing(stack, index), via, is_app=True)
+        within = range(len(stack) - 1, -1, -1)
+        own = next((n for n in within if self.is_app(stack[n])), None)
+        if own is not None and not self._serves(stack, own):
+            return _owning(stack, own, is_app=True)
+        first = next((n for n in within if self._is_python_library(stack[n])), None)
+        if first is not None and not in_event_loop(stack[first + 1 :]):
+            return _owning(stack, first, is_app=False)
         frames = [frame for frame in stack if self.origin(frame) is not Origin.LABEL]
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
+
+    def _is_python_library(self, frame: Frame) -> bool:
+        return frame.kind == FrameKind.PYTHON and self.origin(frame) is Origin.LIBRARY
+
+
+def _owning(stack: Stack, index: int, is_app: bool) -> OwningFunction:
+    via = "" if index == len(stack) - 1 else spell(stack[-1])
+    return OwningFunction(enclosing(stack, index), via, is_app)
 
 
 @lru_cache(maxsize=8)
