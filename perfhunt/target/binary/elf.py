@@ -140,8 +140,8 @@ class Elf:
         address.
         """
         symbols, strings = self._symbols
-        first, behind = np.searchsorted(symbols["at"], (address, address + 1))
-        return frozenset(spelled(_name_at(strings, int(at))) for at in symbols["name"][first:behind])
+        there = symbols["name"][symbols["at"] == address]
+        return frozenset(spelled(_name_at(strings, int(at))) for at in there)
 
     def containing(self, word: str, most: int) -> list[CompiledFunction]:
         """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`. Of several

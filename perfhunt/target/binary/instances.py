@@ -25,6 +25,7 @@ _Table: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 _OF_RUST = b"9panicking"
 _RELOCATION = np.dtype([("at", "<u8"), ("kind", "<u8"), ("value", "<u8")])
 _RELATIVE = 8  # R_X86_64_RELATIVE: an address of the program's own
+_BEYOND = 1 << 63  # and on there are only the kernel's addresses
 _MOST: Bytes = 64 << 20  # of those: 24 bytes for each
 _MOST_CODE: Bytes = 64 << 10  # of a function
 # lea REGISTER, [rip + distance]: how code has the address of a constant.
@@ -123,7 +124,7 @@ class RustInstances:
     def _pointer(self, address: int) -> int:
         """The address of the program's own that stands at another; 0 for none."""
         at, value = self._pointers
-        n = int(np.searchsorted(at, np.uint64(address))) if address > 0 else len(at)
+        n = int(np.searchsorted(at, np.uint64(address))) if 0 < address < _BEYOND else len(at)
         return int(value[n]) if n < len(at) and at[n] == address else 0
 
     @cached_property
