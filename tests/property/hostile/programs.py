@@ -14,8 +14,8 @@ from perfhunt.profilers.go.functions import Functions
 from perfhunt.profilers.go.image import GoImage, GoModule
 from perfhunt.profilers.tokio.updates import ConsoleUpdates
 from perfhunt.target.binary.elf import Elf
-from perfhunt.target.binary.names import spelled
 from perfhunt.target.binary.instances import RustInstances
+from perfhunt.target.binary.names import spelled
 from perfhunt.target.binary.tables import UnwindTables, evaluated
 
 _AT = 0x1000  # where the code of the program below is
@@ -24,7 +24,6 @@ _NAMES = b"\0.text\0.eh_frame\0.eh_frame_hdr\0.symtab\0.strtab\0.data.rel.ro\0.r
 _METHOD = b"_ZN35_$LT$F$u20$as$u20$shop..Handler$GT$4call17h0123456789abcdefE"
 _DATA, _PATH = 0x2000, b"src/shop.rs"
 _CODE = b"\x48\x8d\x3d" + struct.pack("<i", _DATA - _AT - 7) + b"\x90" * 57  # lea rdi, place
-_CONSTANTS = struct.pack("<QQIIQQQQ", 0, len(_PATH), 7, 5, 0, 8, 8, 0)
 _POINTERS = struct.pack(
     "<9Q", _DATA, 8, _DATA + 64, _DATA + 24, 8, _AT, _DATA + 48, 8, _AT
 )  # of the place its path, of the table what drops and the method
@@ -34,8 +33,11 @@ _COMMON = b"\0\0\0\0\x01zR\0\x01\x78\x10\x01\x1b\x0c\x07\x08\x90\x01\0\0"
 _STEPS = b"\x41\x0e\x10\x86\x02\x42\x0d\x06\x0a\x41\x0f\x05\x77\x08\x08\x10\x22\x41\x0b\xc6"
 
 
-def program() -> bytes:
-    """An ELF file with a function of Rust, its name, its unwind table and its constants."""
+def program(path: bytes = _PATH, names: bytes = b"") -> bytes:
+    """An ELF file with a function of Rust, its name, its unwind table and its constants: `path` is
+    where it may panic, `names` are symbols of others.
+    """
+    constants = struct.pack("<QQIIQQQQ", 0, len(path), 7, 5, 0, 8, 8, 0)
     at = 4 + len(_COMMON)
     entry = struct.pack("<IiI", at + 4, -at - 8, 256) + b"\0" + _STEPS
     frames = struct.pack("<I", len(_COMMON)) + _COMMON + struct.pack("<I", len(entry)) + entry
@@ -45,9 +47,9 @@ def program() -> bytes:
         (b".eh_frame", _AT, frames),
         (b".eh_frame_hdr", _AT, header),
         (b".symtab", 0, struct.pack("<IBBHQQ", 1, 2, 0, 1, _AT, 256)),
-        (b".strtab", 0, b"\0" + _METHOD + b"\0_ZN4core9panicking5panicE\0"),
-        (b".data.rel.ro", _DATA, _CONSTANTS),
-        (b".rodata", _DATA + 64, _PATH),
+        (b".strtab", 0, b"\0" + _METHOD + b"\0_ZN4core9panicking5panicE\0" + names),
+        (b".data.rel.ro", _DATA, constants),
+        (b".rodata", _DATA + 64, path),
         (b".rela.dyn", 0, _POINTERS),
     )
     at = 64 + 56
