@@ -25,6 +25,7 @@ from perfhunt.target.proc.sockets import SocketLead, SocketTable, socket_inode
 _LEAF = re.compile(r"^<?(?:&?(?:mut )?(?:tokio|core|std|alloc)::)")
 _CRATE = re.compile(r"^<?(?:.* as )?&?(?:mut )?(\w+)::")
 _SENDS, _LAST = re.compile(r"poll_(?:write|flush)"), 8  # among the last functions of a stack
+_ENDS = re.compile(r"\btokio::(?:runtime::)?task::join")
 _EPOLL = "anon_inode:[eventpoll]"
 # What is handed back with an event of a descriptor: of tokio the address of what waits for it.
 _TOKENS = re.compile(rb"^tfd:\s+(\d+) events:\s+\w+ data:\s+(\w+)", re.MULTILINE)
@@ -78,6 +79,16 @@ class Await:
     def on(self) -> str:
         """What it waits on, where that has a name."""
         return self.lead.name if self.lead is not None else ""
+
+    @property
+    def is_told_by_others(self) -> bool:
+        """Whether code of the program has to tell it, and not the end of a task that it began."""
+        begun = any(_ENDS.search(frame.function) for frame in self.stack[-_LAST:])
+        return self.kind is AwaitKind.TOLD and not begun
+
+    def within(self, function: str) -> bool:
+        """Whether it is in a function of that name."""
+        return any(frame.function == function for frame in self.stack)
 
     @property
     def of_client(self) -> bool:
@@ -160,8 +171,14 @@ class SocketTokens:
             descriptor = next(
                 (known[w] for p in parts for w in (p, p + _ALIGNED) if w in known), None
             )
-        if descriptor is None:
-            return None
+        return self._lead(descriptor) if descriptor is not None else None
+
+    def connections(self, name: str) -> int:
+        """How many sockets the event loops wait for that lead to an end of that name."""
+        leads = (self._lead(descriptor) for descriptor in {*self._descriptors.values()})
+        return sum(lead is not None and lead.name == name for lead in leads)
+
+    def _lead(self, descriptor: int) -> SocketLead | None:
         inode = socket_inode(link(self._pid, f"fd/{descriptor}"))
         return self._sockets.describe(inode, descriptor) if inode is not None else None
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.profile import Stack, ThreadSample
@@ -20,6 +21,7 @@ from perfhunt.profilers.tokio.awaits import (
     in_application,
     most_telling,
 )
+from perfhunt.profilers.tokio.connections import ConnectionQueues
 from perfhunt.profilers.tokio.following import CallsHalf, TokioCalls
 from perfhunt.profilers.tokio.permits import PermitUse, PermitWait
 from perfhunt.profilers.tokio.picture import TaskPicture
@@ -42,6 +44,16 @@ _STATES = {
 }
 
 
+class WaitingNow(NamedTuple):
+    """A task that waits in one look: its address, for what, and whether it stands in line for a
+    worker already.
+    """
+
+    address: int
+    what: Await
+    queued: bool
+
+
 class TokioLooker(NativeLooker):
     """Looks at one process whose tasks run on tokio."""
 
@@ -59,6 +71,7 @@ class TokioLooker(NativeLooker):
         self._libraries = (*linked_crates(f"/proc/{pid}/exe"), *_LANGUAGE)
         # By where a task waits for a time, how many wakers it has beside, at most.
         self._beside: dict[Stack, int] = {}
+        self._queues = ConnectionQueues()
         # Where libraries wait for a time beside what it is a limit to.
         self._limits: set[Stack] = set()
         # By semaphore, in how many looks nobody, one, several had a permit.
@@ -124,6 +137,7 @@ class TokioLooker(NativeLooker):
         which is known better.
         """
         over = list[int]()
+        waiting = list[WaitingNow]()
         for address, state in states.items():
             task = self._followed.wakers.tasks.get(address)
             if task is None or task.left[-1].call.at > at:
@@ -138,27 +152,29 @@ class TokioLooker(NativeLooker):
                 continue
             if what.kind is AwaitKind.PERMIT and self._followed.watches(CallsHalf.PERMITS):
                 continue
-            self._add_await(picture, address, awaits, what, queued=state.queued)
+            beside = (e for e in awaits if e is not what and e.kind is AwaitKind.TIME)
+            self._limits |= {e.own for e in beside if not in_application(e, self._libraries)}
+            waiting.append(WaitingNow(address, what, state.queued))
         self._followed.wakers.leave_out(over)
+        queues = self._queues.among([each.what for each in waiting], self._tokens.connections)
+        named = {n: queue.name for queue in queues for n in queue.waiting}
+        for n, each in enumerate(waiting):
+            self._add_await(picture, each, named.get(n, ""))
+        for queue in queues:
+            for each in (waiting[n] for n in queue.having):
+                picture.hold(each.address, each.what.own, queue.name)
 
-    def _add_await(
-        self,
-        picture: TaskPicture,
-        address: int,
-        awaits: Sequence[Await],
-        what: Await,
-        *,
-        queued: bool,
-    ) -> None:
-        """One that waits for `what` of all that it awaits, named by the library's function that
-        asked for it where that is not the application's.
+    def _add_await(self, picture: TaskPicture, waiting: WaitingNow, pool: str) -> None:
+        """One that waits, for a connection of a pool where that has a name; called by the library's
+        function that asked for it where that is not the application's.
         """
+        address, what = waiting.address, waiting.what
         theirs = not in_application(what, self._libraries)
-        beside = (e for e in awaits if e is not what and e.kind is AwaitKind.TIME)
-        self._limits |= {e.own for e in beside if not in_application(e, self._libraries)}
         stack = what.own if theirs or what.kind is AwaitKind.TOLD else what.stack
-        if queued:
+        if waiting.queued:
             picture.add(address, stack, ThreadState.LOOP)
+        elif pool:
+            picture.add(address, stack, ThreadState.LOCK, pool)
         elif what.of_client:
             picture.add(address, stack, ThreadState.POLL, what.on)
         elif theirs and what.own in self._limits:  # to what it awaits since an earlier poll

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.profilers.native.calls import SeenCall
 from perfhunt.profilers.native.unwind import Registers
 from perfhunt.profilers.tokio.awaits import Await, AwaitKind, in_application, most_telling
+from perfhunt.profilers.tokio.connections import ConnectionQueue, ConnectionQueues
 from perfhunt.profilers.tokio.stacks import TaskStacks
 from perfhunt.profilers.tokio.wakers import HEADER, LeftWakers, task_state
 from perfhunt.target.proc.sockets import SocketLead
@@ -129,7 +131,7 @@ class Walked:
     def __init__(self, *functions: str) -> None:
         self.functions = functions
 
-    def code_among(self, words: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray:
+    def code_among(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         return np.nonzero(words < 0)[0]
 
     def walk(self, at: Registers, copy: object) -> tuple[list[int], bool]:
@@ -154,3 +156,26 @@ def test_a_stack_ends_in_what_waits_and_not_in_what_keeps_its_waker() -> None:
     )
     own = TaskStacks(walked, walked).of(left(1.0))  # type: ignore[arg-type]
     assert [frame.function for frame in own] == [walked.functions[1], sleeps]
+
+
+POOLED = Await(AwaitKind.TOLD, stack("hyper::conn", "shop::query", "bb8::Pool::get"))
+BEGUN = Await(
+    AwaitKind.TOLD, stack("shop::query", "<tokio::runtime::task::join::JoinHandle as F>::poll")
+)
+
+
+def queues_after(looks: int, *awaits: Await, connections: int) -> list[ConnectionQueue]:
+    queues, found = ConnectionQueues(), list[ConnectionQueue]()
+    for _ in range(looks):
+        found = queues.among(awaits, lambda end: connections if end == "10.0.0.5:5432" else 0)
+    return found
+
+
+def test_who_is_told_to_go_on_while_every_connection_is_in_use_waits_for_one_of_them() -> None:
+    there = (PEER, CLIENT, POOLED, PEER, POOLED)
+    (queue,) = queues_after(5, *there, connections=2)
+    assert queue.name.endswith("connection:10.0.0.5:5432")
+    assert (queue.waiting, queue.having) == ((2, 4), (0, 3))
+    assert not queues_after(4, *there, connections=2)  # that may be chance
+    assert not queues_after(9, *there, connections=3)  # one of them is free
+    assert not queues_after(9, PEER, BEGUN, connections=1)  # it waits for what it began itself
