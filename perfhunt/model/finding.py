@@ -112,6 +112,7 @@ class CautionCode(StrEnum):
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
     GROWTH = "growth"  # memory, files or threads grow with the requests served
     GREENLETS = "greenlets"  # requests waited in them, where nobody can look
+    UNEVEN = "uneven"  # one process has the work while another rests
     SESSION_ENDED = "session-ended"  # answers became 401 in the middle of the run
     NOT_ASKED = "not-asked"  # objectives that a smoke leaves to a whole run
     NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written

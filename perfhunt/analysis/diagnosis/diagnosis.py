@@ -23,6 +23,7 @@ from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import ANSWER, classify
 from perfhunt.analysis.diagnosis.known.greenlets import greenlet_cautions
 from perfhunt.analysis.diagnosis.known.left_behind import left_behind
+from perfhunt.analysis.diagnosis.known.uneven import uneven
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.foreseen import (
     not_the_wait,
@@ -123,6 +124,7 @@ def diagnose(
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
         *left_behind(seen.reading),
+        *uneven(seen.reading),
         *cautions(seen.reading, climb.knee, findings, bottleneck, effect, trials),
         *about_limits(trials, bottleneck),
         *greenlet_cautions(seen.reading.knee, bottleneck),

@@ -1,5 +1,6 @@
 """Waits of goroutines that a timer ends, and which of them are let go at a rate: those whose ends,
-set when they began, are evenly spaced, as a token bucket sets them.
+set when they began, are evenly spaced, as a token bucket sets them, at one moment or one after the
+other.
 """
 
 from __future__ import annotations
@@ -26,23 +27,38 @@ _LEAST = 4  # ends at once, between which there are gaps to compare
 # Standard deviation of these gaps over their mean: 0 where a rate sets them, 1 where requests that
 # come by chance do.
 _EVEN: Share = 0.25
+# Of two gaps between the ends of three that waited for one object in succession, by how much they
+# may differ to be the same: those of requests that come by chance are so once in a hundred times.
+_SAME: Share = 0.02
+_IN_TURN: Share = 0.15  # of such pairs of gaps, those that are the same where a rate sets them
 _TRIES = 8  # at goroutines of a place, before they have no timer on their stacks
 _LEAST_ADDRESS = 1 << 16  # below it nothing is mapped (vm.mmap_min_addr)
 _SURE = 4  # looks by which even ends outnumber the others: a few are even by chance
-_MOST_PLACES = 20_000  # in the code that are remembered
+_MOST_PLACES = 20_000  # in the code, and objects waited for, that are remembered
 
 
 @dataclass(frozen=True, slots=True)
 class GoTimer:
     """A timer that a goroutine waits for: its end and, of one that repeats, its period, in ns of
     the monotonic clock. `alone`: nothing else ends the wait. `of`: what sets it for several, the
-    object in whose method they wait, or the channel that they share (0: not known).
+    object in whose method they wait, or the channel that they share (0: not known). `by`: the
+    number of the goroutine.
     """
 
     when: int
     period: int
     alone: bool
     of: int
+    by: int = 0
+
+
+@dataclass(slots=True)
+class _LastEnd:
+    """The latest end of a wait for one object, whose it is, and the time to it from another's."""
+
+    when: int = 0
+    by: int = 0
+    gap: int = 0
 
 
 class GoTimers:
@@ -59,6 +75,8 @@ class GoTimers:
         self._memory, self._clock = memory, clock
         self._ends: Counter[tuple[Stack, bool]] = Counter()  # by whether the timer ended it
         self._even: Counter[tuple[Stack, bool]] = Counter()
+        self._in_turn: Counter[tuple[Stack, bool]] = Counter()  # by whether two gaps are the same
+        self._last: dict[tuple[Stack, int], _LastEnd] = {}
         self._goroutines = goroutines
         self._of_sleep = self._of_channel = self._in_object = 0
         # By place: at how many goroutines it was looked for, and the word of the stack that has it.
@@ -78,7 +96,7 @@ class GoTimers:
     def of_sleep(self, each: Goroutine, of: int) -> GoTimer | None:
         """The timer of a goroutine that sleeps; None where this Go does not say."""
         at = self._memory.word(each.address + self._of_sleep) if self._of_sleep else 0
-        return self._timer(at, True, of) if at else None
+        return self._timer(each, at, True, of) if at else None
 
     def of_channels(
         self, each: Goroutine, place: Stack, channels: Sequence[int], of: int
@@ -87,11 +105,12 @@ class GoTimers:
         for channel in channels if self._of_channel else ():
             if timer := self._memory.word(channel + self._of_channel):
                 alone = len(channels) == 1
-                return self._timer(timer, alone, channel if alone else of)
+                return self._timer(each, timer, alone, channel if alone else of)
         if not self._in_object or not channels:
             return None
-        found = self._on_stack(each, place, channels)
-        return self._timer(found + self._in_object, len(channels) == 1, of) if found else None
+        if not (found := self._on_stack(each, place, channels)):
+            return None
+        return self._timer(each, found + self._in_object, len(channels) == 1, of)
 
     def _on_stack(self, each: Goroutine, place: Stack, channels: Sequence[int]) -> int:
         """The timer or ticker on its stack that sends to one of them: it begins with its channel,
@@ -118,9 +137,11 @@ class GoTimers:
         given = self._memory.word(at + self._in_object + self._sends_to)
         return channel in channels and given == channel
 
-    def _timer(self, at: int, alone: bool, of: int) -> GoTimer | None:
+    def _timer(self, each: Goroutine, at: int, alone: bool, of: int) -> GoTimer | None:
         when, period = self._memory.word(at + self._when), self._memory.word(at + self._period)
-        return GoTimer(when, period, alone, of) if when else None
+        if not when:
+            return None
+        return GoTimer(when=when, period=period, alone=alone, of=of, by=each.number)
 
     def ended(self, waits: Iterable[tuple[Stack, GoTimer]]) -> None:
         """Learn from waits that are over."""
@@ -136,12 +157,30 @@ class GoTimers:
             together.setdefault((at, timer.of), []).append(timer)
         if len(self._even) > _MOST_PLACES:
             self._even.clear()
-        for (at, _), timers in together.items():
+        if len(self._last) > _MOST_PLACES:
+            self._last.clear()
+        for (at, of), timers in together.items():
             if all(each.period for each in timers):  # Each tick lets one of them go.
                 if len(timers) > 1:
                     self._even[at, True] += 1
-            elif len(timers) >= _LEAST:
+                continue
+            self._follow(at, of, timers)
+            if len(timers) >= _LEAST:
                 self._even[at, _is_even([each.when for each in timers])] += 1
+
+    def _follow(self, at: Stack, of: int, timers: Iterable[GoTimer]) -> None:
+        """Learn from the ends that come one after the other where few wait at once, as for one of
+        many limiters. One goroutine that waits again and again sets them evenly for itself.
+        """
+        last = self._last.setdefault((at, of), _LastEnd())
+        for timer in sorted(timers, key=lambda each: each.when):
+            if timer.when <= last.when:
+                continue
+            gap = timer.when - last.when if last.when and timer.by != last.by else 0
+            if gap and last.gap:
+                same = abs(gap - last.gap) <= _SAME * max(gap, last.gap)
+                self._in_turn[at, same] += 1
+            last.when, last.by, last.gap = timer.when, timer.by, gap
 
     def wait(self, at: Stack, timer: GoTimer, else_: Wait) -> Wait:
         """What a wait is for that may be ended by a timer; `else_` where it is by something
@@ -149,9 +188,13 @@ class GoTimers:
         """
         if not timer.alone and self._ends[at, True] <= self._ends[at, False]:
             return else_
-        if self._even[at, True] >= self._even[at, False] + _SURE:
+        if self._even[at, True] >= self._even[at, False] + _SURE or self._is_in_turn(at):
             return Wait(ThreadState.LOCK, f"{PACED}{timer.of:#x}")
         return Wait(ThreadState.SLEEP)
+
+    def _is_in_turn(self, at: Stack) -> bool:
+        same, other = self._in_turn[at, True], self._in_turn[at, False]
+        return same >= _SURE and same >= _IN_TURN * (same + other)
 
 
 def _is_even(ends: Sequence[int]) -> bool:

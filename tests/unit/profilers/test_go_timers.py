@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,8 +28,12 @@ def timers(now: int = 0) -> GoTimers:
     return GoTimers(memory, goroutines, clock=lambda: now)
 
 
-def until(*ends: float, alone: bool = True, period: int = 0, of: int = 7) -> list[GoTimer]:
-    return [GoTimer(round(end * MS), period, alone, of) for end in ends]
+def until(
+    *ends: float, alone: bool = True, period: int = 0, of: int = 7, by: int = 1
+) -> list[GoTimer]:
+    return [
+        GoTimer(when=round(end * MS), period=period, alone=alone, of=of, by=by) for end in ends
+    ]
 
 
 def learnt(*looks: list[GoTimer], now: int = 0) -> GoTimers:
@@ -68,3 +74,29 @@ def test_a_wait_that_its_timer_ends_is_for_that_whatever_might_have_come_before(
     waits = timers(now=21 * MS)
     waits.ended([(PLACE, pause)])
     assert waits.wait(PLACE, pause, AT_CHANNELS) == Wait(ThreadState.SLEEP)
+
+
+def one_at_a_time(*ends: float, of: int = 7, several: bool = True) -> list[list[GoTimer]]:
+    """A look at each of those who wait one after the other."""
+    return [until(end, of=of, by=n if several else 1) for n, end in enumerate(ends)]
+
+
+TURNS = (10, 93, 176, 259, 420, 503, 586, 669)  # 83 ms apart, but for when nobody came
+
+
+def test_limiters_of_many_keys_are_told_by_ends_that_follow_each_other_evenly() -> None:
+    learning = learnt(*one_at_a_time(*TURNS, of=7), *one_at_a_time(*TURNS, of=8))
+    wait = learning.wait(PLACE, until(700, of=8)[0], AT_CHANNELS)
+    assert wait == Wait(ThreadState.LOCK, "futex:paced:0x8")
+
+
+def test_one_that_sleeps_again_and_again_waits_for_nobody() -> None:
+    learning = learnt(*one_at_a_time(*TURNS, several=False), *one_at_a_time(*TURNS, of=8)[:4])
+    assert learning.wait(PLACE, until(700)[0], AT_CHANNELS) == Wait(ThreadState.SLEEP)
+
+
+def test_sleeps_of_requests_that_come_by_chance_are_no_turns() -> None:
+    chance = Random(8)
+    ends = accumulate(chance.expovariate(1 / 30) for _ in range(2000))
+    learning = learnt(*one_at_a_time(*ends))
+    assert learning.wait(PLACE, until(1e9)[0], AT_CHANNELS) == Wait(ThreadState.SLEEP)
