@@ -1,13 +1,13 @@
 """Waits of goroutines that a timer ends, and which of them are let go at a rate: those whose ends,
 set when they began, are evenly spaced, as a token bucket sets them, at one moment or one after the
-other.
+other; or those that wait once each, for longer or shorter.
 """
 
 from __future__ import annotations
 
 import struct
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +31,10 @@ _EVEN: Share = 0.25
 # may differ to be the same: those of requests that come by chance are so once in a hundred times.
 _SAME: Share = 0.02
 _IN_TURN: Share = 0.15  # of such pairs of gaps, those that are the same where a rate sets them
+_LENGTHS = 32  # of the latest waits at a place
+_LEAST_LENGTHS = 8  # of them, to tell whether they differ
+# Times the shortest quarter of them that the longest quarter lasts, to differ.
+_LONGER = 1.25
 _TRIES = 8  # at goroutines of a place, before they have no timer on their stacks
 _LEAST_ADDRESS = 1 << 16  # below it nothing is mapped (vm.mmap_min_addr)
 _SURE = 4  # looks by which even ends outnumber the others: a few are even by chance
@@ -77,6 +81,12 @@ class GoTimers:
         self._even: Counter[tuple[Stack, bool]] = Counter()
         self._in_turn: Counter[tuple[Stack, bool]] = Counter()  # by whether two gaps are the same
         self._last: dict[tuple[Stack, int], _LastEnd] = {}
+        # By place: how long the latest waits were set to last, at least and at most, in ns; how
+        # often the same goroutine waited there again at once; and whether those are turns.
+        self._lengths: dict[Stack, deque[tuple[int, int]]] = {}
+        self._again: Counter[tuple[Stack, bool]] = Counter()
+        self._turns: dict[Stack, bool] = {}
+        self._looked = clock()
         self._goroutines = goroutines
         self._of_sleep = self._of_channel = self._in_object = 0
         # By place: at how many goroutines it was looked for, and the word of the stack that has it.
@@ -143,12 +153,27 @@ class GoTimers:
             return None
         return GoTimer(when=when, period=period, alone=alone, of=of, by=each.number)
 
-    def ended(self, waits: Iterable[tuple[Stack, GoTimer]]) -> None:
-        """Learn from waits that are over."""
+    def ended(self, waits: Iterable[tuple[Stack, GoTimer, bool]]) -> None:
+        """Learn from waits that are over, and whether who waited there does so again."""
         now = self._clock()
         if len(self._ends) > _MOST_PLACES:
             self._ends.clear()
-        self._ends.update((at, now >= timer.when) for at, timer in waits if not timer.alone)
+            self._again.clear()
+        for at, timer, again in waits:
+            self._again[at, again] += 1
+            if not timer.alone:
+                self._ends[at, now >= timer.when] += 1
+
+    def began(self, waits: Iterable[tuple[Stack, GoTimer]]) -> None:
+        """Learn from waits that were not there at the look before, whose time was set since."""
+        before, self._looked = self._looked, self._clock()
+        if len(self._lengths) > _MOST_PLACES:
+            self._lengths.clear()
+        for at, timer in waits:
+            if not timer.period and timer.when > self._looked:
+                lengths = self._lengths.setdefault(at, deque(maxlen=_LENGTHS))
+                lengths.append((timer.when - self._looked, timer.when - before))
+        self._turns.clear()
 
     def saw(self, waits: Iterable[tuple[Stack, GoTimer]]) -> None:
         """Learn from those that are there at one moment."""
@@ -188,13 +213,29 @@ class GoTimers:
         """
         if not timer.alone and self._ends[at, True] <= self._ends[at, False]:
             return else_
-        if self._even[at, True] >= self._even[at, False] + _SURE or self._is_in_turn(at):
-            return Wait(ThreadState.LOCK, f"{PACED}{timer.of:#x}")
-        return Wait(ThreadState.SLEEP)
+        if at not in self._turns:
+            self._turns[at] = self._ends_evenly(at) or self._is_in_turn(at) or self._differ(at)
+        if not self._turns[at]:
+            return Wait(ThreadState.SLEEP)
+        return Wait(ThreadState.LOCK, f"{PACED}{hex(timer.of) if timer.of else at[0].function}")
+
+    def _ends_evenly(self, at: Stack) -> bool:
+        return self._even[at, True] >= self._even[at, False] + _SURE
 
     def _is_in_turn(self, at: Stack) -> bool:
         same, other = self._in_turn[at, True], self._in_turn[at, False]
         return same >= _SURE and same >= _IN_TURN * (same + other)
+
+    def _differ(self, at: Stack) -> bool:
+        """Whether each waits once, for a time of its own: who asks again and again for what is not
+        free sleeps several times, and who sleeps by its own wish for as long each time.
+        """
+        lengths = self._lengths.get(at, ())
+        if len(lengths) < _LEAST_LENGTHS or self._again[at, True] >= self._again[at, False]:
+            return False
+        quarter = len(lengths) // 4
+        long = sorted(least for least, _ in lengths)[-1 - quarter]
+        return long > _LONGER * sorted(most for _, most in lengths)[quarter]
 
 
 def _is_even(ends: Sequence[int]) -> bool:

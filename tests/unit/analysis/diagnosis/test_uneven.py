@@ -24,7 +24,9 @@ def said(shares: Sequence[float], runtime: str = "node") -> list[str]:
 
 def test_a_process_that_rests_beside_one_that_has_all_the_work_is_told() -> None:
     (sentence,) = said([0.95, 0.01])
-    assert "Of the service's 2 processes one had next to nothing to do (1 % of the time)" in sentence
+    assert (
+        "Of the service's 2 processes one had next to nothing to do (1 % of the time)" in sentence
+    )
     assert "another was at work 95 % of it" in sentence
 
 
