@@ -90,7 +90,7 @@ def run_profile(request: ProfileRequest) -> Run:
             with FarHost(words_of("--exec-prefix", request.exec_prefix)) as far:
                 return _profiled_there(request, stop, far)
         with beside(named, needed=False) as entered:
-            return _profiled(request, stop, find_target(named).noted(entered))
+            return _profiled(request, stop, find_target(named, serves=False).noted(entered))
 
 
 def _profiled_there(request: ProfileRequest, stop: StopSignal, far: FarHost) -> Run:

@@ -33,6 +33,7 @@ from perfhunt.reports.words import (
     bottleneck_words,
     capacity_words,
     change_words,
+    cpu_words,
     criterion_words,
     knee_kind,
     knee_words,
@@ -305,10 +306,10 @@ def _trust(run: Run, screen: Screen) -> list[str]:
     effect = run.probe_effect
     if effect is not None:
         flag = "  FLAGGED: the profile disturbed the service" if effect.flagged else ""
-        throughput, p99, cpu = (change_words(effect, n) for n in ("throughput", "p99", "cpu"))
+        throughput, p99 = (change_words(effect, n) for n in ("throughput", "p99"))
         said = (
             f"profiling changed throughput by {throughput}, p99 by {p99}, CPU per request by"
-            f" {cpu}{flag}"
+            f" {cpu_words(effect)}{flag}"
         )
         lines += _wrapped(said, "", screen)
     doubts = [

@@ -302,7 +302,8 @@ def hold_at_knee(
     waiting = lab.profiled(replace(hold, duration=waits), SpanName.KNEE, waits=True)
     after = lab.try_step(quiet)
     effect = probe_effect(
-        (before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None)
+        (before, after),
+        *((span.trial,) if span.trial is not None else () for span in (running, waiting)),
     )
     return HoldResult(rate, joined(running, waiting), effect)
 

@@ -52,6 +52,10 @@ _OTHERS = re.compile(
     r"/registry/src/|/git/checkouts/|^/rustc/|^/usr/(?:local/)?include/|/include/c\+\+/"
     r"|/vcpkg_installed/|/\.conan2?/"
 )
+# What stands behind a function's name whose code has lines of the application within itself.
+INLINED = " inlined)"
+# A method of whatever has a trait: `<F as axum::handler::Handler<…>>::call`.
+OF_ANY_TYPE = re.compile(r"^(<&?(?:mut )?)[A-Z]\w*(?= as )")
 # The crate of a function, or of the type that it is of.
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
@@ -231,17 +235,26 @@ class Code:
 
     def owner(self, stack: Stack) -> OwningFunction | None:
         """The deepest function of the application on the stack, unless it runs a server there; else
-        the deepest frame; None for an empty stack.
+        that of an installed library of Python's, which says more than what of the language it is
+        in; else the deepest frame; None for an empty stack.
         """
-        for index in range(len(stack) - 1, -1, -1):
-            if self.is_app(stack[index]):
-                if self._serves(stack, index):
-                    break
-                leaf = stack[-1]
-                via = "" if index == len(stack) - 1 else spell(leaf)
-                return OwningFunction(enclosing(stack, index), via, is_app=True)
+        within = range(len(stack) - 1, -1, -1)
+        own = next((n for n in within if self.is_app(stack[n])), None)
+        if own is not None and not self._serves(stack, own):
+            return _owning(stack, own, is_app=True)
+        first = next((n for n in within if self._is_python_library(stack[n])), None)
+        if first is not None and not in_event_loop(stack[first + 1 :]):
+            return _owning(stack, first, is_app=False)
         frames = [frame for frame in stack if self.origin(frame) is not Origin.LABEL]
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
+
+    def _is_python_library(self, frame: Frame) -> bool:
+        return frame.kind == FrameKind.PYTHON and self.origin(frame) is Origin.LIBRARY
+
+
+def _owning(stack: Stack, index: int, is_app: bool) -> OwningFunction:
+    via = "" if index == len(stack) - 1 else spell(stack[-1])
+    return OwningFunction(enclosing(stack, index), via, is_app)
 
 
 @lru_cache(maxsize=8)
@@ -315,6 +328,16 @@ def call_path(stack: Stack) -> CallPath:
 def location_of(stack: Stack) -> CodeLocation:
     """Where in the code a thread is, to the line. Raises IndexError for an empty stack."""
     return call_path(stack), stack[-1].line
+
+
+def has_inlined(function: str) -> bool:
+    """Whether a function is known to have code of the application within itself."""
+    return function.endswith(INLINED)
+
+
+def hides_application(function: str) -> bool:
+    """Whether the application's code is within a function whose name says of no function of it."""
+    return has_inlined(function) or OF_ANY_TYPE.search(function) is not None
 
 
 def spell(frame: Frame) -> str:

@@ -4,7 +4,7 @@ queues it held up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import hypot, sqrt
@@ -42,6 +42,9 @@ _UNNAMED = ("", "socket", "unix")
 # Of the connections to a peer that is at rest, the part that may be waited on all the same: what it
 # does may not show as work (it waits for others itself).
 _IDLE_PEER = 0.1
+# Of what the parts of a request grew by, the part by which its answers took longer: below the first
+# the parts grew by chance, as others shrank, and from the second on it is their growth.
+_GROWTH = (0.1, 0.3)
 
 
 def unseen(kind: str) -> str:
@@ -109,6 +112,17 @@ class Cost:
         whole.error = hypot(self.error, other.error)
         whole.own_error = hypot(self.own_error, other.own_error)
         return whole
+
+
+def rose(knee: Span, baseline: Span, added: Iterable[Seconds]) -> Share:
+    """How sure it is, 0 to 1, that answers took longer at the knee, where their parts grew by
+    `added`; 1 where nobody timed them.
+    """
+    now, before = (knee.waits or knee).service, baseline.service
+    grown = sum(value for value in added if value > 0)
+    if now is None or before is None or not grown:
+        return 1.0
+    return float(np.interp((now - before) / grown, _GROWTH, (0.0, 1.0)))
 
 
 def costs_of(reading: SpanReading) -> dict[FunctionKey, Cost]:

@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
-from perfhunt.analysis.diagnosis.costs import Cost, unseen
+from perfhunt.analysis.diagnosis.costs import Cost, rose, unseen
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, collecting, traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import (
     HIDDEN,
@@ -95,7 +95,8 @@ class Features:
     loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
     waiting threads are to be had, the kind `hidden` is time in which no thread did anything or
     waited for anything that can be told, and `helpers` are the threads that a loop hands blocking
-    work to and that are taken, called `helpers_name`.
+    work to and that are taken, called `helpers_name`. `rose` is how sure it is that answers took
+    longer, as the parts together say.
     """
 
     cpu: Cores | None
@@ -128,6 +129,7 @@ class Features:
     failures: Failures | None = None
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
+    rose: Share = 1.0
     wire: WireReading | None = None
     own_part: Share = 1.0
     peers: tuple[PeerLoad, ...] = ()
@@ -135,17 +137,17 @@ class Features:
     collecting: Cores = 0.0
 
     def share(self, *kinds: str) -> Share:
-        """The share of the latency that load added which is of these kinds; of all time there is
-        without a baseline.
-        """
-        parts = self.added if self.compared else self.standing
-        return self.share_of(sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds))
+        """The share of what load added (without a baseline, of all time) that is of these kinds."""
+        return self.share_of(sum(max(self._parts.get(kind, 0.0), 0.0) for kind in kinds))
 
     def share_of(self, seconds: Seconds) -> Share:
-        """The share that some of that time is."""
-        parts = self.added if self.compared else self.standing
-        whole = sum(value for value in parts.values() if value > 0)
-        return min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
+        """The share that some of that time is; of what chance added (`rose`) there is none."""
+        whole = sum(value for value in self._parts.values() if value > 0)
+        return self.rose * min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
+
+    @property
+    def _parts(self) -> Mapping[str, Seconds]:
+        return self.added if self.compared else self.standing
 
     def share_anywhere(self, *kinds: str) -> Share:
         """The same, within threads or before them."""
@@ -199,6 +201,8 @@ def features_of(
     wire = wire_at_knee(reading)
     acknowledged = {LatencyKind.ACK: ack_wait(wire.wire)} if wire is not None else {}
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
+    added = {k: at_knee.get(k, 0.0) - at_base.get(k, 0.0) for k in {**at_knee, **at_base}}
+    compared = reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base)
     return Features(
         cpu=on_cpu(span),
         cores=reading.evidence.cores,
@@ -206,10 +210,7 @@ def features_of(
         process_cpu=one_core_use(reading),
         processes=len({t.pid for t in span.states.threads}) if span.states else 1,
         threads=_threads(knee),
-        added={
-            kind: at_knee.get(kind, 0.0) - at_base.get(kind, 0.0) for kind in {**at_knee, **at_base}
-        }
-        | acknowledged,
+        added=added | acknowledged,
         standing=at_knee | acknowledged,
         unseen=knee.unseen,
         limiting=suspects.limiting.resource,
@@ -232,7 +233,8 @@ def features_of(
         connections=dict(resources.connections),
         failures=failures or failures_of(filter(None, (span.trial,)), base_trial),
         grew_waits=_grew_waits(at_knee, at_base),
-        compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
+        compared=compared,
+        rose=rose(knee.span, baseline.span, added.values()) if baseline and compared else 1.0,
         wire=wire,
         own_part=knee.own_part,
         peers=peer_loads(reading, suspects),

@@ -35,6 +35,7 @@ _LENGTHS = 32  # of the latest waits at a place
 _LEAST_LENGTHS = 8  # of them, to tell whether they differ
 # Times the shortest quarter of them that the longest quarter lasts, to differ.
 _LONGER = 1.25
+_LASTS: Share = 0.25  # of the time between two looks, what all of them must last to be known
 _TRIES = 8  # at goroutines of a place, before they have no timer on their stacks
 _LEAST_ADDRESS = 1 << 16  # below it nothing is mapped (vm.mmap_min_addr)
 _SURE = 4  # looks by which even ends outnumber the others: a few are even by chance
@@ -214,7 +215,8 @@ class GoTimers:
         if not timer.alone and self._ends[at, True] <= self._ends[at, False]:
             return else_
         if at not in self._turns:
-            self._turns[at] = self._ends_evenly(at) or self._is_in_turn(at) or self._differ(at)
+            evenly = self._ends_evenly(at) or self._is_in_turn(at)
+            self._turns[at] = (evenly and not self._last_alike(at)) or self._differ(at)
         if not self._turns[at]:
             return Wait(ThreadState.SLEEP)
         return Wait(ThreadState.LOCK, f"{PACED}{hex(timer.of) if timer.of else at[0].function}")
@@ -225,6 +227,17 @@ class GoTimers:
     def _is_in_turn(self, at: Stack) -> bool:
         same, other = self._in_turn[at, True], self._in_turn[at, False]
         return same >= _SURE and same >= _IN_TURN * (same + other)
+
+    def _last_alike(self, at: Stack) -> bool:
+        """Whether all may have been set to last as long: where load comes evenly spaced, sleeps of
+        one length end as evenly. Of those shorter than the time between two looks nobody knows.
+        """
+        lengths = self._lengths.get(at, ())
+        if len(lengths) < _LEAST_LENGTHS:
+            return False
+        shortest, longest = min(most for _, most in lengths), max(least for least, _ in lengths)
+        unknown = max(most - least for least, most in lengths)
+        return longest <= shortest and min(least for least, _ in lengths) > _LASTS * unknown
 
     def _differ(self, at: Stack) -> bool:
         """Whether each waits once, for a time of its own: who asks again and again for what is not

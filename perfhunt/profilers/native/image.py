@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from perfhunt.model.profiles.readers.perf_script import frame_of
 from perfhunt.model.units import Seconds
 from perfhunt.target.binary.elf import X86_64, Elf
 from perfhunt.target.binary.inlined import InlinedCalls
+from perfhunt.target.binary.instances import RustInstances
 from perfhunt.target.binary.names import source_name
 from perfhunt.target.binary.perf_map import PerfMap
 from perfhunt.target.binary.tables import UnwindRow, UnwindTables
@@ -37,11 +38,14 @@ class MappedCode:
 
 @dataclass(frozen=True, slots=True)
 class CodeFile:
-    """A file that code comes from. `calls` are there where it has debug information."""
+    """A file that code comes from. `calls` are there where it has debug information, `instances`
+    where it is none of the system's.
+    """
 
     elf: Elf
     tables: UnwindTables
     calls: InlinedCalls | None
+    instances: RustInstances | None
 
     def stack(self, own: int, name: str) -> Stack:
         """The calls that an address of the file is in, root first: the function that holds it, and
@@ -59,7 +63,14 @@ class CodeFile:
                 for of, call in zip(reversed(names), reversed(told), strict=True)
                 if of
             )
-        return (Frame(function.name, name, kind=FrameKind.NATIVE),) if function is not None else ()
+        if function is None:
+            return ()
+        frame = Frame(function.name, name, kind=FrameKind.NATIVE)
+        if self.instances is not None and self.instances.is_rust:
+            theirs = self.instances.code.origin(frame) is not Origin.APP
+            of = self.instances.within if theirs else self.instances.made_for
+            frame = replace(frame, function=of(function))
+        return (frame,)
 
 
 class CodeFiles:
@@ -116,7 +127,12 @@ class CodeFiles:
             return None
         systems = Code().origin(Frame("", file, kind=FrameKind.NATIVE)) is Origin.NATIVE
         described = "" if systems else elf.described
-        return CodeFile(elf, UnwindTables(elf), InlinedCalls(described) if described else None)
+        return CodeFile(
+            elf=elf,
+            tables=UnwindTables(elf),
+            calls=InlinedCalls(described) if described else None,
+            instances=None if systems else RustInstances(elf),
+        )
 
 
 class ProcessImage:

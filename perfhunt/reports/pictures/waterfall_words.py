@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from perfhunt.model.finding import Rise, Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.run import Run
+from perfhunt.model.trial import Phase
 from perfhunt.model.units import Seconds, format_duration, format_share
 from perfhunt.reports.words import LEAST, held_at, ms
 
@@ -29,11 +30,24 @@ def added_words(added: Interval) -> str:
 
 def totals_words(waterfall: Waterfall, run: Run) -> str:
     """`mean 9.6 ms at the baseline, 35.2 ms at the knee (+25.5)`; `at the rate held` where there is
-    no knee.
+    no knee. Where the service had no room for profilers, what it is without them.
     """
     base, knee = format_duration(waterfall.base), format_duration(waterfall.knee)
-    grown = change_words(waterfall.growth)
-    return f"mean {base} at the baseline, {knee} {held_at(run)} ({grown} ms)"
+    grown, alone = change_words(waterfall.growth), _mean_alone(run)
+    if alone is None:
+        return f"mean {base} at the baseline, {knee} {held_at(run)} ({grown} ms)"
+    without = f"{format_duration(alone)} {held_at(run)}"
+    return f"mean {base} at the baseline, {without}, {knee} with profilers as well ({grown} ms)"
+
+
+def _mean_alone(run: Run) -> Seconds | None:
+    """The mean latency without profilers, where the load that they were attached at was more than
+    the service could take with them, and not without; else None.
+    """
+    watched = [t for t in run.trials if t.step.phase is Phase.HOLD]
+    calm = [t for t in run.trials if t.step.phase is Phase.QUIET and not t.overload]
+    swamped = bool(watched) and all(t.overload for t in watched)
+    return calm[-1].response.mean if swamped and calm else None
 
 
 def remarks(waterfall: Waterfall) -> tuple[str, ...]:

@@ -14,11 +14,18 @@ _SOURCE = re.compile(
     rb"|/git/checkouts/([A-Za-z0-9_-]{1,64})-[0-9a-f]{8,16}/"
     rb"|/vendor/([A-Za-z0-9_-]{1,64}?)(?:-\d+\.\d[^/\0]{0,64})?/src/"
 )
+# The same, and where the language's own library is said to be.
+_OTHERS = re.compile(rf"{_SOURCE.pattern.decode()}|^/rustc/|/rustlib/src/")
 
 
 # How the crates are called that another is made of: `parking_lot_core` says that `parking_lot`,
 # which cannot panic, was linked as well.
 _PART = re.compile(r"_(?:core|utils?|impl|sys|common|types)$")
+
+
+def is_of_others(path: str) -> bool:
+    """Whether a source is of another's crate, or of the language's own library."""
+    return _OTHERS.search(path) is not None
 
 
 def linked_crates(path: str) -> tuple[str, ...]:

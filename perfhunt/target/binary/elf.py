@@ -135,6 +135,16 @@ class Elf:
             self._known[address] = self._function_at(address)
         return self._known[address]
 
+    def names_at(self, address: int) -> frozenset[str]:
+        """Every name of the functions that begin there: a linker gives those of the same code one
+        address.
+        """
+        symbols, strings = self._symbols
+        first, behind = np.searchsorted(symbols["at"], (address, address + 1))
+        return frozenset(
+            spelled(_name_at(strings, int(at))) for at in symbols["name"][first:behind]
+        )
+
     def containing(self, word: str, most: int) -> list[CompiledFunction]:
         """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`. Of several
         names of one, it has the plainest.

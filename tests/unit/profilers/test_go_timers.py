@@ -103,7 +103,7 @@ def test_sleeps_of_requests_that_come_by_chance_are_no_turns() -> None:
     assert learning.wait(PLACE, until(1e9)[0], AT_CHANNELS) == Wait(ThreadState.SLEEP)
 
 
-def of_lengths(*lengths: float, again: bool) -> Wait:
+def of_lengths(*lengths: float, again: bool = False, evenly: bool = False) -> Wait:
     """What a wait is for where the latest were set, between looks 25 ms apart, to last so long."""
     now = 0
     memory: Any = SimpleNamespace()
@@ -113,6 +113,9 @@ def of_lengths(*lengths: float, again: bool) -> Wait:
         timer = until((begun + length * MS) / MS, of=n)[0]
         learning.began([(PLACE, timer)])
         learning.ended([(PLACE, timer, again)])
+    if evenly:
+        for n in range(LOOKS):
+            learning.saw((PLACE, timer) for timer in until(10 + n, 30 + n, 20 + n, 40 + n))
     return learning.wait(PLACE, until(1e9)[0], AT_CHANNELS)
 
 
@@ -126,3 +129,8 @@ def test_those_that_sleep_once_each_and_not_as_long_have_turns() -> None:
 def test_those_that_ask_again_and_again_or_sleep_as_long_each_time_do_not() -> None:
     assert of_lengths(*RESERVED, again=True) == Wait(ThreadState.SLEEP)
     assert of_lengths(*[40.0] * 20, again=False) == Wait(ThreadState.SLEEP)
+
+
+def test_sleeps_of_one_length_end_evenly_where_load_comes_evenly() -> None:
+    assert of_lengths(*[40.0] * 20, evenly=True) == Wait(ThreadState.SLEEP)
+    assert of_lengths(*RESERVED, evenly=True).state is ThreadState.LOCK

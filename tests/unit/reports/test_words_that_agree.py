@@ -10,10 +10,10 @@ from perfhunt.cli.view.lines import trial_line
 from perfhunt.model.finding import Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
-from perfhunt.model.trial import Count
+from perfhunt.model.trial import Count, Phase
 from perfhunt.model.units import format_share
 from perfhunt.reports.format import FORMATS
-from perfhunt.reports.pictures.waterfall_words import added_words, change_words
+from perfhunt.reports.pictures.waterfall_words import added_words, change_words, totals_words
 from perfhunt.reports.words import RANKED_BY, criterion_words, ms
 from tests.sample_run import sample_run
 from tests.unit.trials import HELD
@@ -56,6 +56,20 @@ def test_without_a_knee_nothing_is_said_to_be_at_it() -> None:
         with_knee, without = (FORMATS[form].render(run) for run in (whole, none))
         assert "ms at the knee (" in with_knee and "ms at the rate held (" in without
         assert "ms at the knee (" not in without
+
+
+def test_a_latency_that_profilers_made_is_not_told_as_that_of_the_knee() -> None:
+    quiet = replace(HELD, step=replace(HELD.step, phase=Phase.QUIET))
+    swamped = replace(HELD, overload="more in flight than it had answered")
+    whole = sample_run()
+    assert isinstance(whole.waterfall, Waterfall)
+    run = replace(whole, trials=(quiet, swamped))
+    assert ", 12 ms at the knee, 24 ms with profilers as well (" in totals_words(
+        whole.waterfall, run
+    )
+    # Where it was too much without them, or held with them, it is the knee's.
+    for trials in ((replace(quiet, overload="too much"), swamped), (quiet, swamped, HELD)):
+        assert "ms at the knee (" in totals_words(whole.waterfall, replace(run, trials=trials))
 
 
 def test_a_list_that_is_not_in_the_order_of_its_numbers_says_of_what() -> None:

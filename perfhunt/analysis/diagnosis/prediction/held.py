@@ -31,9 +31,11 @@ def not_known(knee: SpanReading) -> str:
         return ""
     what, where = "pool" if most.is_pool else "lock", most.waiter[0]
     if is_seldom(most, knee):
+        met = round(_seen(most, knee))
+        often = "once" if met == 1 else f"{met} times"
         return (
-            f"; who waits for the {what} in {where} was met {_seen(most, knee):.0f} times only, too"
-            " seldom to say how long it is kept"
+            f"; who waits for the {what} in {where} was met {often} only, too seldom to say how"
+            " long it is kept"
         )
     if not most.is_pool and most.concurrent >= THRESHOLDS.several:
         return f"; {where} takes one of several locks, and how much each is wanted is not known"

@@ -72,12 +72,14 @@ def event_loop_blocked(features: Features) -> ClassScore:
         ramp(loop.blocked, LOOP_BLOCKED.blocked),
         ramp(loop.blocked, LOOP_BLOCKED.rarely_blocked) * ramp(share, LOOP_BLOCKED.added),
     )
-    evidence = (
+    slept = (
         f"The event loop's thread slept outside its poll {format_share(loop.blocked)} of the time"
-        f" ({loop.state}).",
-        f"That is {format_share(share)} of the latency that load added.",
-        *_long_polls(features),
+        f" ({loop.state})."
     )
+    # Of those who wait for the loop meanwhile it says nothing, so a little of it is none.
+    added = f"That is {format_share(share)} of the latency that load added."
+    told = (added,) if share > LOOP_BLOCKED.added[0] else ()
+    evidence = (slept, *told, *_long_polls(features))
     return ClassScore(BottleneckClass.EVENT_LOOP_BLOCKED, value, evidence)
 
 

@@ -129,6 +129,20 @@ def test_an_event_loop_is_a_server_where_nobody_saw_the_service_idle() -> None:
     assert view.frame.function == "view"
 
 
+def test_a_library_is_named_for_what_it_has_the_language_do_where_there_is_no_application() -> None:
+    loop = Frame("BaseEventLoop._run_once", "/usr/lib/python3.11/asyncio/base_events.py")
+    wait = Frame("Condition.wait", "/usr/lib/python3.11/threading.py")
+    serve = Frame("serve", f"{PACKAGES}/server/main.py")
+    starting = Code().owner((serve, loop, Frame("to_thread", f"{PACKAGES}/bridge.py"), wait))
+    assert starting is not None
+    assert starting.frame.function == "to_thread"
+    assert starting.via == "Condition.wait (python3.11/threading.py)"
+    assert not starting.is_app
+    # What runs the loop is named for nothing that happens in it.
+    bare = Code().owner((serve, loop, wait))
+    assert bare is not None and bare.frame.function == "Condition.wait"
+
+
 def test_libraries_count_as_the_application_only_when_nothing_else_does() -> None:
     library = (Frame("cart", "/srv/venv/lib/python3.11/site-packages/shop/views.py"),)
     assert Code.of([library]).is_app(library[0])

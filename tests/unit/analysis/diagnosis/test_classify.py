@@ -78,6 +78,21 @@ def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
     assert "4.00 threads waited in pay" in found.evidence[0]
 
 
+def test_what_parts_grew_by_is_no_class_while_answers_took_no_longer() -> None:
+    asking = "serve>view>authorise!recv socket@10.0.0.9:443"
+
+    def at(rate: float, service: float, *threads: int) -> Span:
+        moments = [[asking] * n + [REST] * (8 - n) for n in threads]
+        return Span(
+            rate, service, profile=profile(view=60), instants=series(*moments), resources=used(0.1)
+        )
+
+    before = at(10.0, 0.062, *[1, 0, 1, 0, 1] * 6)
+    assert judged(at(50.0, 0.072, *[3, 4] * 16), before).category == "downstream"
+    # Looks met a few more of them, and the answers came as soon as before.
+    assert judged(at(50.0, 0.062, *[3, 4] * 16), before).category == "undetermined"
+
+
 @pytest.mark.parametrize(
     ("name", "called"),
     [
