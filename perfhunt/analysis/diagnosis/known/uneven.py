@@ -25,14 +25,17 @@ def uneven(reading: EvidenceReading) -> Iterator[Caution]:
     taken: dict[int, Share] = {}
     for (pid, _), load in loop_loads(reading).items():
         taken[pid] = max(taken.get(pid, 0.0), load.taken)
-    busiest = max(taken.values(), default=0.0)
-    resting = [share for share in taken.values() if share <= _NEXT_TO_NOTHING * busiest]
+    # What the busiest one started itself is there for other work.
+    parents, most = reading.evidence.parents, max(taken, key=lambda pid: taken[pid], default=0)
+    workers = [taken[pid] for pid in taken if parents.get(pid) == parents.get(most)]
+    busiest = max(workers, default=0.0)
+    resting = [share for share in workers if share <= _NEXT_TO_NOTHING * busiest]
     if busiest < _AT_WORK or not resting:
         return
     some = "one" if len(resting) == 1 else str(len(resting))
     yield Caution(
         CautionCode.UNEVEN,
-        f"Of the service's {len(taken)} processes {some} had next to nothing to do"
+        f"Of the service's {len(workers)} processes {some} had next to nothing to do"
         f" ({format_share(max(resting))} of the time) while another was at work"
         f" {format_share(busiest)} of it: requests are not spread over them.",
         "Give connections to the processes in turn. Who gives them by the client's address gives"
