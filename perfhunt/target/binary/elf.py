@@ -141,7 +141,9 @@ class Elf:
         """
         symbols, strings = self._symbols
         first, behind = np.searchsorted(symbols["at"], (address, address + 1))
-        return frozenset(spelled(_name_at(strings, int(at))) for at in symbols["name"][first:behind])
+        return frozenset(
+            spelled(_name_at(strings, int(at))) for at in symbols["name"][first:behind]
+        )
 
     def containing(self, word: str, most: int) -> list[CompiledFunction]:
         """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`. Of several
