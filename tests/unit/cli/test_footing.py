@@ -43,7 +43,7 @@ def test_too_few_threads_are_told_with_how_many_and_leave_none_behind(
 
 def test_a_small_container_on_a_large_host_has_room_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[threading.Thread] = []
-    monkeypatch.setattr(threading.Thread, "start", started.append)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))
     monkeypatch.setattr(threading.Thread, "join", lambda thread: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 256)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 8})
