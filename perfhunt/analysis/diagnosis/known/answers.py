@@ -105,9 +105,7 @@ def _leads_away(route: RouteResult) -> bool:
     return away > _MOST * sum(route.statuses.values())
 
 
-def _shortened(
-    checked: Set[str], how: str, trials: Sequence[Trial]
-) -> Iterator[DoubtfulAnswers]:
+def _shortened(checked: Set[str], how: str, trials: Sequence[Trial]) -> Iterator[DoubtfulAnswers]:
     """Routes of which a part of the answers, at higher rates, is not half as long as the shortest
     at the lowest ones, but for those whose answers are `checked` for a text; `how` that is done.
     """
