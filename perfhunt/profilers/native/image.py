@@ -106,8 +106,11 @@ class CodeFiles:
 
     def close(self) -> None:
         """End what was asked. Idempotent."""
-        for calls in self._asked():
-            calls.close()
+        for file in self._files.values():
+            if file is not None and file.calls is not None:
+                file.calls.close()
+            if file is not None and file.instances is not None:
+                file.instances.close()
 
     def _asked(self) -> list[InlinedCalls]:
         files = (file for file in self._files.values() if file is not None)

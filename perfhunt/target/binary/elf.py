@@ -140,10 +140,8 @@ class Elf:
         address.
         """
         symbols, strings = self._symbols
-        first, behind = np.searchsorted(symbols["at"], (address, address + 1))
-        return frozenset(
-            spelled(_name_at(strings, int(at))) for at in symbols["name"][first:behind]
-        )
+        there = symbols["name"][symbols["at"] == address]
+        return frozenset(spelled(_name_at(strings, int(at))) for at in there)
 
     def last_begin(self, address: int) -> int:
         """Where the last function begins that is named at or before an address; 0 for none."""
