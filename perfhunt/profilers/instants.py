@@ -153,7 +153,8 @@ class InstantsCapture:
                 try:
                     looker, why = self._make(pid)
                 except AttachFailed as failed:
-                    self._fail(failed)
+                    if not (self._lookers and self._is_other(pid)):
+                        self._fail(failed)
                     continue
                 self._cpu += _first_look(looker)
                 self._lookers[pid] = looker
@@ -161,17 +162,26 @@ class InstantsCapture:
                 if why:
                     self._notes[why] = None
 
+    def _is_other(self, pid: int) -> bool:
+        """Whether it ended since it was met, or runs another program: a worker that starts a
+        command is two of its kind for a moment, and of the second nothing was to be seen.
+        """
+        return running_program(pid) != self._programs[pid]
+
     def _take(self) -> Seconds:
         """Look once; how long to wait until the next look."""
         at, threads = self._clock(), list[ThreadSample]()
         spent, period, enough = 0.0, 0.0, 0.0
-        for looker in list(self._lookers.values()):
+        for pid, looker in list(self._lookers.items()):
             before, own = looker.cpu, time.thread_time()
             try:
                 threads += looker.look()
                 self._looks += 1
             except AttachFailed as failed:
-                self._fail(failed)
+                if len(self._lookers) > 1 and self._is_other(pid):
+                    self._lookers.pop(pid).close()
+                else:
+                    self._fail(failed)
             cost = looker.cpu - before + time.thread_time() - own
             spent += cost
             period = max(period, 1.0 / looker.rate_hz)

@@ -25,18 +25,20 @@ _SYSTEM_LIBRARY = re.compile(r"^/(?:usr/)?(?:local/)?lib(?:32|64)?/|\.so(?:\.[\d
 # What the code of other languages is called: in Java by the function, elsewhere by the file.
 # A script that an installer wrote, by where it lies; it holds a call of the program, and no more.
 _LAUNCHER = re.compile(r"[/\\](?:bin|Scripts)[/\\][^/\\.]+$")
+_GO_PACKAGES = (
+    "archive|bufio|bytes|cmp|compress|container|context|crypto|database|debug|embed|encoding|errors"
+    "|expvar|flag|fmt|go|hash|html|image|index|internal|io|iter|log|maps|math|mime|net|os|path"
+    "|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|sync|syscall|testing|text|time"
+    "|unicode|unique|unsafe|vendor|weak"
+)
 _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
-    # And what V8 calls the time in which no function of JavaScript's ran.
-    FrameKind.JS: re.compile(r"^node:|^internal/|^$|^\((?:garbage collector|program)\)$"),
+    # V8 gives no file to what is compiled into Node, nor to the time in which no function ran.
+    FrameKind.JS: re.compile(r"^node:|^internal/|^$"),
     FrameKind.JVM: re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
-    # Below GOROOT; built with -trimpath, below a directory of the standard library.
-    FrameKind.GO: re.compile(
-        r"/go(?:-[\d.]+)?/src/|^runtime|^(?:archive|bufio|bytes|compress|container|context|crypto"
-        r"|database|debug|encoding|errors|expvar|flag|fmt|go|hash|html|image|internal|io|log|math"
-        r"|mime|net|os|path|reflect|regexp|slices|sort|strconv|strings|sync|syscall|testing|text"
-        r"|time|unicode|vendor)/"
-    ),
+    # By the file, of what is written in assembly: those have a name without a package.
+    FrameKind.GO: re.compile(rf"(?:^|/src/)(?:{_GO_PACKAGES})/"),
 }
+_GO_OWN = re.compile(rf"^(?:{_GO_PACKAGES})[/.]")  # by the function, wherever GOROOT is
 # What is linked into a program of Rust or C++ from the language's own library, by the function.
 _COMPILED_IN = re.compile(
     r"^[<&*\s]*(?:mut |dyn |const )*"
@@ -58,7 +60,7 @@ OF_ANY_TYPE = re.compile(r"^(<&?(?:mut )?)[A-Z]\w*(?= as )")
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.JS: re.compile(r"node_modules"),
-    FrameKind.GO: re.compile(r"/pkg/mod/|@v\d"),
+    FrameKind.GO: re.compile(r"/pkg/mod/|@v\d|/vendor/[^/]+\.[^/]+/"),
 }
 # An event loop: the parts of Python and of its usual replacements that run one.
 _EVENT_LOOP = re.compile(
@@ -189,8 +191,10 @@ class Code:
 
     def _origin_elsewhere(self, frame: Frame) -> Origin:
         """The origin of a frame of Node, a JVM or Go."""
+        if frame.kind == FrameKind.GO and _GO_OWN.search(frame.function):
+            return Origin.RUNTIME
         of_jvm = frame.kind == FrameKind.JVM
-        name = frame.function if of_jvm else frame.file or frame.function
+        name = frame.function if of_jvm else frame.file
         library = _LIBRARY_OF.get(frame.kind)
         if library is not None and library.search(name):
             return Origin.LIBRARY

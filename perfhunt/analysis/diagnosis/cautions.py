@@ -12,6 +12,7 @@ from perfhunt.analysis.diagnosis.answer.advice import tied
 from perfhunt.analysis.diagnosis.answer.load_doubts import about_load
 from perfhunt.analysis.diagnosis.features import wire_at_knee
 from perfhunt.analysis.diagnosis.known.runtimes import compiling
+from perfhunt.analysis.diagnosis.known.short_lived import short_lived
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.analysis.trial.probe import cpu_taken
@@ -27,7 +28,7 @@ from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import Cores, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import Cores, Share, format_duration, format_rate, format_share, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     if span.instants is not None and len(span.instants) < THRESHOLDS.few_instants:
         yield Caution(
             CautionCode.INSTANTS_FEW,
-            f"Waits were looked at {len(span.instants)} times only, so their shares are rough.",
+            f"Waits were looked at {times(len(span.instants))} only, so their shares are rough.",
             'Hold longer: [ramp] hold = "60s".',
         )
     if span.instants is None:
@@ -304,11 +305,14 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     else:
         used = states.in_state(ThreadState.ON_CPU) if states is not None else 0.0
     if used > THRESHOLDS.explained_from and explained < THRESHOLDS.explained * used:
+        brief = short_lived(evidence.knee, used - explained)
+        how = "native stacks: perf record -g -p PID" if not brief else "those: perf record -a -g"
         yield Caution(
             CautionCode.NATIVE_SHARE,
-            f"Threads used {used:.2f} cores but stacks explain {explained:.2f}:"
+            brief
+            or f"Threads used {used:.2f} cores but stacks explain {explained:.2f}:"
             " the rest is in the kernel or in native code.",
-            "perf sees native stacks: perf record -g -p PID, under the same load.",
+            f"perf sees {how}, under the same load.",
         )
 
 

@@ -81,3 +81,27 @@ def test_looks_that_failed_and_threads_without_a_number_are_losses_with_their_sh
     assert share == pytest.approx(0.5, abs=0.05) and failed.endswith("it moved")
     ((_, unmatched),) = [(why, n) for why, n in told.items() if "no such number" in why]
     assert unmatched == pytest.approx(0.5)
+
+
+def test_a_command_that_a_worker_started_and_that_ended_is_no_look_that_failed(worker: int) -> None:
+    looked = threading.Semaphore(0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as command:
+
+        class Ends(Pretend):
+            def look(self) -> list[ThreadSample]:
+                if command.poll() is None:
+                    command.kill()
+                    command.wait()
+                    return []
+                raise AttachFailed("no such process")
+
+        def make(pid: int) -> tuple[Looker, str]:
+            kind = Ends if pid == command.pid else Pretend
+            return kind(pid, looked, fails=False), ""
+
+        capture = InstantsCapture([worker, command.pid], LONG, make=make)
+        for _ in range(9):
+            assert looked.acquire(timeout=WAIT)
+        capture.stop()
+    assert command.returncode and len(capture.wait()) >= 8
+    assert not [loss for loss in capture.losses() if "looks failed" in loss.why]
