@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import struct
 import time
 from dataclasses import dataclass
@@ -222,7 +223,9 @@ class ProcessWaits:
         if count > _FEW_DESCRIPTORS:
             return Wait(ThreadState.POLL)
         raw = memory(self.pid, args[0], _POLLFD.size * count)
-        return self._any_of([fd for fd, _, _ in _POLLFD.iter_unpack(raw) if fd >= 0])
+        polled = [(fd, events) for fd, events, _ in _POLLFD.iter_unpack(raw) if fd >= 0]
+        reads = not any(events & select.POLLOUT for _, events in polled)
+        return self._any_of([fd for fd, _ in polled], reads=reads)
 
     def _select(self, args: list[int]) -> Wait:
         count = args[0] & 0xFFFFFFFF
@@ -234,7 +237,8 @@ class ProcessWaits:
         bits = 0
         for address in filter(None, args[1:4]):
             bits |= int.from_bytes(memory(self.pid, address, size), "little")
-        return self._any_of([fd for fd in range(count) if bits >> fd & 1])
+        reads = not any(args[2:4])
+        return self._any_of([fd for fd in range(count) if bits >> fd & 1], reads=reads)
 
     def _epoll(self, epoll: int) -> Wait:
         """An epoll of a few descriptors is the newer form of a poll of them."""
@@ -248,9 +252,9 @@ class ProcessWaits:
         # A pair without a name is how an event loop is woken: with nothing else it waits for work.
         return wait if wait.on != _PAIR else Wait(ThreadState.POLL)
 
-    def _any_of(self, descriptors: list[int]) -> Wait:
-        """A client library that polls its one connection waits for that endpoint; anything wider
-        waits for work.
+    def _any_of(self, descriptors: list[int], *, reads: bool = False) -> Wait:
+        """A client library that polls its one connection waits for that endpoint, and so does a
+        server that polls a client's to read from it; anything wider waits for work.
         """
         if not descriptors or len(descriptors) > _FEW_DESCRIPTORS:
             return Wait(ThreadState.POLL)
@@ -260,6 +264,8 @@ class ProcessWaits:
             if inode is None:
                 return Wait(ThreadState.POLL)
             endpoint, inbound = self._sockets.describe(inode, descriptor)
+            if inbound and reads and len(descriptors) == 1:
+                return Wait(ThreadState.POLL, endpoint)
             if inbound or endpoint == "socket":
                 return Wait(ThreadState.POLL)
             endpoints.add(endpoint)

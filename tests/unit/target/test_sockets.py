@@ -5,15 +5,20 @@ nobody holds.
 from __future__ import annotations
 
 import os
+import select
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
+from perfhunt.model.states import ThreadState
 from perfhunt.target.proc import sockets
+from perfhunt.target.proc.files import read
 from perfhunt.target.proc.sock_diag import tcp_rows
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, TcpSocket, tcp_sockets
+from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 TIME_WAIT = 6
 
@@ -88,3 +93,43 @@ def test_another_network_is_read_from_its_own_table(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sockets, "tcp_rows", lambda *_: pytest.fail("asked of our own network"))
     monkeypatch.setattr(sockets, "lives_apart", lambda *_: True)
     assert tcp_sockets(os.getppid(), LISTEN) is not None
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda link: select.select([link], [], []),
+        lambda link: _poll(link, select.POLLIN),
+    ],
+    ids=["select", "poll"],
+)
+def test_who_polls_a_clients_socket_to_read_from_it_waits_for_that_client(
+    wait: Callable[[socket.socket], object],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client, server.accept()[0] as link:
+            tids: list[int] = []
+
+            def serve() -> None:
+                tids.append(threading.get_native_id())
+                wait(link)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            waits = ProcessWaits(os.getpid())
+            try:
+                for _ in range(100_000):  # until it sleeps there
+                    line = tids and read(f"/proc/self/task/{tids[0]}/syscall")
+                    if line and (asleep := waits.wait(tids[0], line)).state is ThreadState.POLL:
+                        break
+            finally:
+                client.sendall(b"x")
+                thread.join()
+            assert asleep == Wait(ThreadState.POLL, f"client:{port}")
+
+
+def _poll(link: socket.socket, events: int) -> object:
+    poll = select.poll()
+    poll.register(link, events)
+    return poll.poll()
