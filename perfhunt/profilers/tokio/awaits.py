@@ -126,7 +126,21 @@ def in_application(each: Await, libraries: Sequence[str]) -> bool:
     """Whether the application's code is on its stack; `libraries` are how the functions of others
     begin.
     """
-    return any(not f.function.lstrip("<").startswith(tuple(libraries)) for f in each.own)
+    return any(_is_ours(frame.function, libraries) for frame in each.own)
+
+
+def known_in_application(each: Await, libraries: Sequence[str]) -> int:
+    """How far down its stack the application's code is known to go."""
+    ours = (
+        n
+        for n, f in enumerate(each.own, 1)
+        if _is_ours(f.function, libraries) or has_inlined(f.function)
+    )
+    return max(ours, default=0)
+
+
+def _is_ours(function: str, libraries: Sequence[str]) -> bool:
+    return not function.lstrip("<").startswith(tuple(libraries))
 
 
 def most_telling(awaits: Sequence[Await], libraries: Sequence[str]) -> Await:
@@ -135,8 +149,8 @@ def most_telling(awaits: Sequence[Await], libraries: Sequence[str]) -> Await:
     that for a client's next request, where somebody else asked for it. Raises ValueError for none.
     """
 
-    def depth(each: Await) -> tuple[bool, int]:
-        return in_application(each, libraries), len(each.own)
+    def depth(each: Await) -> tuple[int, int]:
+        return known_in_application(each, libraries), len(each.own)
 
     times = [each for each in awaits if each.kind is AwaitKind.TIME]
     others = [each for each in awaits if each.kind is not AwaitKind.TIME]

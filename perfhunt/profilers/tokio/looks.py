@@ -19,6 +19,7 @@ from perfhunt.profilers.tokio.awaits import (
     SocketTokens,
     await_at,
     in_application,
+    known_in_application,
     most_telling,
 )
 from perfhunt.profilers.tokio.connections import ConnectionQueues
@@ -148,7 +149,7 @@ class TokioLooker(NativeLooker):
                 continue
             awaits = [self._await(left) for left in task.left]
             what = most_telling(awaits, self._libraries)
-            if not state.queued and self._is_past(task, what, state) and self._is_at_client(task):
+            if not state.queued and self._is_at_client(task, what, state):
                 continue
             if what.kind is AwaitKind.PERMIT and self._followed.watches(CallsHalf.PERMITS):
                 continue
@@ -182,6 +183,16 @@ class TokioLooker(NativeLooker):
         else:
             picture.add(address, stack, _STATES[what.kind], what.on)
 
+    def _is_at_client(self, task: WaitingTask, what: Await, state: TaskState) -> bool:
+        """Whether a task is at its client's connection again, where it left a waker before: it may
+        have what it left the last ones for, or those are a library's, for a time.
+        """
+        is_limit = what.kind is AwaitKind.TIME and not known_in_application(what, self._libraries)
+        if not (self._is_past(task, what, state) or is_limit):
+            return False
+        lead = self._tokens.lead(in_hand(task.socket)) if task.socket is not None else None
+        return lead is not None and lead.inbound
+
     def _is_past(self, task: WaitingTask, what: Await, state: TaskState) -> bool:
         """Whether a task may have what it left its last wakers for: it ran since; or it left one at
         a time that had come (as tokio does), and has fewer wakers than others there.
@@ -191,11 +202,6 @@ class TokioLooker(NativeLooker):
         beside = state.wakers - len(task.left)
         self._beside[what.own] = max(beside, self._beside.get(what.own, beside))
         return task.woken or beside < self._beside[what.own]
-
-    def _is_at_client(self, task: WaitingTask) -> bool:
-        """Whether a task that ran and left no waker since is at its client's connection again."""
-        lead = self._tokens.lead(in_hand(task.socket)) if task.socket is not None else None
-        return lead is not None and lead.inbound
 
     def _await(self, left: LeftWaker) -> Await:
         if left.what is None:

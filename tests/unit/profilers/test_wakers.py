@@ -5,6 +5,7 @@ tokio's do.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from perfhunt.profilers.native.calls import SeenCall
 from perfhunt.profilers.native.unwind import Registers
 from perfhunt.profilers.tokio.awaits import Await, AwaitKind, in_application, most_telling
 from perfhunt.profilers.tokio.connections import ConnectionQueue, ConnectionQueues
+from perfhunt.profilers.tokio.following import _past_counting
 from perfhunt.profilers.tokio.stacks import TaskStacks
 from perfhunt.profilers.tokio.wakers import HEADER, LeftWakers, task_state
 from perfhunt.target.proc.sockets import SocketLead
@@ -98,6 +100,12 @@ NAP = Await(AwaitKind.TIME, stack("hyper::conn", "shop::nap"))
 LIMIT = Await(AwaitKind.TIME, stack("hyper::conn", "tower_http::timeout"))
 KEEP_ALIVE = Await(AwaitKind.TIME, stack("hyper::conn"))
 ENDS = Await(AwaitKind.TOLD, stack("axum::serve"))
+# The application began the task, and is within a library's function further down.
+BEGAN, WITHIN = ("shop::main", "hyper::conn"), "hyper::poll_write (src/main.rs:15-22 inlined)"
+BEGAN_CLIENT = replace(CLIENT, stack=stack(*BEGAN, "hyper::parse", "hyper::read", "hyper::io"))
+BEGAN_TOLD = Await(AwaitKind.TOLD, stack(*BEGAN, WITHIN))
+BEGAN_LIMIT = Await(AwaitKind.TIME, stack(*BEGAN, WITHIN))
+SHUTDOWN = Await(AwaitKind.TOLD, stack("shop::main"))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +117,8 @@ ENDS = Await(AwaitKind.TOLD, stack("axum::serve"))
         ((CLIENT, KEEP_ALIVE), CLIENT),  # whoever reads from clients limits that itself
         ((PEER, ENDS), PEER),
         ((NAP,), NAP),
+        ((BEGAN_CLIENT, BEGAN_TOLD, BEGAN_LIMIT), BEGAN_TOLD),
+        ((BEGAN_CLIENT, SHUTDOWN), BEGAN_CLIENT),
     ],
 )
 def test_the_wait_of_a_request_is_told_from_what_else_its_task_waits_for(
@@ -156,6 +166,24 @@ def test_a_stack_ends_in_what_waits_and_not_in_what_keeps_its_waker() -> None:
     )
     own = TaskStacks(walked, walked).of(left(1.0))  # type: ignore[arg-type]
     assert [frame.function for frame in own] == [walked.functions[1], sleeps]
+
+
+@pytest.mark.parametrize(
+    ("code", "past"),
+    [
+        ("b840000000 f0480fc107 4885c0 780b", 13),  # mov; lock xadd; test; js
+        ("b840000000 f0480fc107 4885c0 c3", 0),
+        ("53 4889fb", 0),  # push: the kernel does that itself
+        ("", 0),
+    ],
+)
+def test_a_waker_that_is_counted_is_watched_behind_that(
+    code: str, past: int, tmp_path: Path
+) -> None:
+    program = tmp_path / "shop"
+    program.write_bytes(bytes(32) + bytes.fromhex(code))
+    assert _past_counting(str(program), 32) == past
+    assert _past_counting(str(tmp_path / "none"), 32) == 0
 
 
 POOLED = Await(AwaitKind.TOLD, stack("hyper::conn", "shop::query", "bb8::Pool::get"))
