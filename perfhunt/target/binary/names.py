@@ -16,6 +16,8 @@ _COPY = re.compile(r"(?:\.(?:cold|part|isra|constprop|lto_priv|llvm|clone|hot|wa
 _VERSION = re.compile(r"@@?[\w.]+$")
 _OPERATOR = re.compile(r"\boperator(?:\(\)|<=>|<<=?|>>=?|->\*?|<=?|>=?)")
 _CLOSURE = re.compile(r"::\{lambda\b|::'lambda\b|::\$_\d")
+# What of the C++ library only calls what it was made for, which may be inlined into it.
+_CALLS_OTHERS = re.compile(r"^std::.*::(?:_\w+|operator\(\))$|^std::_\w+$")
 _UNNAMED = "(anonymous namespace)"
 _OPENING, _CLOSING = "(<{[", ")>}]"
 _HIDDEN = 0xE000  # a private use area of Unicode: where the signs in an operator's name are put
@@ -57,7 +59,19 @@ def _cpp_name(name: str) -> str:
     whole = "".join(flat).removesuffix(" const").strip()
     operator = whole.find("operator")
     begin = whole.rfind(" ", 0, operator if operator >= 0 else len(whole)) + 1
-    return _shifted(whole[begin:], -_HIDDEN)
+    plain = _shifted(whole[begin:], -_HIDDEN)
+    called = _CLOSURE.search(name) if _CALLS_OTHERS.search(plain) else None
+    return (_cpp_name(_path_before(name, called.start())) if called else "") or plain
+
+
+def _path_before(name: str, end: int) -> str:
+    """`shop::serve(int)`, of which a lambda is that stands there among others' arguments."""
+    depth = 0
+    for at in range(end - 1, -1, -1):
+        depth += (name[at] in _CLOSING) - (name[at] in _OPENING)
+        if depth < 0 or (depth == 0 and name[at] in ", "):
+            return name[at + 1 : end]
+    return name[:end]
 
 
 def _shifted(text: str, by: int) -> str:

@@ -141,3 +141,28 @@ def test_names_of_debug_information_lose_type_arguments_and_what_no_source_names
     name: str, plain: str
 ) -> None:
     assert source_name(name) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("std::_Function_handler<void (int), main::{lambda(int)#1}>::_M_invoke(int)", "main"),
+        (
+            "std::thread::_State_impl<std::thread::_Invoker<std::tuple<"
+            "shop::Till::open(int, char)::{lambda()#1}> > >::_M_run()",
+            "shop::Till::open",
+        ),
+        ("std::__1::__function::__func<shop::$_0, void ()>::operator()()", "shop"),
+        (
+            "std::_Function_handler<void (), (anonymous namespace)::pay(int)::{lambda()#2}>"
+            "::_M_invoke(std::_Any_data const&)",
+            "(anonymous namespace)::pay",
+        ),
+        ("std::sort<int*, shop::best()::{lambda()#1}>(int*)", "std::sort"),
+        ("std::vector<int, std::alloc<int> >::_M_insert(int)", "std::vector::_M_insert"),
+    ],
+)
+def test_what_only_calls_a_lambda_is_called_by_the_function_it_was_written_in(
+    name: str, plain: str
+) -> None:
+    assert source_name(name) == plain
