@@ -7,9 +7,11 @@ import threading
 
 from perfhunt.errors import PerfhuntError, UsageError
 
-# Beside one for each core, which a library for linear algebra starts when it is loaded, and ends us
-# by SIGINT where it may not: those that listen for stops, watch and look.
+# Those that listen for stops, watch and look.
 _OURS = 8
+# Copies of OpenBLAS, NumPy's and SciPy's: loaded, each starts a thread for every further core that
+# it may use, up to what it was built for, and ends us by SIGINT where it may not.
+_COPIES, _MOST_CORES = 2, 64
 
 
 def require_footing() -> None:
@@ -23,7 +25,7 @@ def require_footing() -> None:
             "the directory that perfhunt was started in is there no more",
             "Go to one that is, also where another has come in its place: cd PATH",
         ) from None
-    wanted = (os.cpu_count() or 1) + _OURS
+    wanted = _COPIES * (min(len(os.sched_getaffinity(0)), _MOST_CORES) - 1) + _OURS
     started = _startable(wanted)
     if started < wanted:
         raise PerfhuntError(

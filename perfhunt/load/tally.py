@@ -34,6 +34,7 @@ Samples = NDArray[Any]  # dtype SAMPLE
 
 _ANSWERED = (RequestOutcome.OK, RequestOutcome.STATUS)
 _AT_LEAST = (RequestOutcome.SHED, RequestOutcome.CUT)
+_WITHOUT_CONTENT = (204, 304)  # RFC 9110, 6.4.1
 _NOT_ENDED = 255  # in place of an outcome: the arrival has no sample yet
 
 
@@ -382,8 +383,9 @@ def statuses(samples: Samples) -> Mapping[int, int]:
 
 
 def sizes(samples: Samples) -> Mapping[int, int]:
-    """Power of two (rounded down) of an answer's bytes to count, of those that count as success."""
-    held = samples["bytes"][(samples["outcome"] == RequestOutcome.OK) & (samples["bytes"] > 0)]
+    """Power of two (rounded down) of an answer's bytes to count, of successes with a content."""
+    told = (samples["outcome"] == RequestOutcome.OK) & ~np.isin(samples["status"], _WITHOUT_CONTENT)
+    held = samples["bytes"][told & (samples["bytes"] > 0)]
     values, counts = np.unique(np.frexp(held.astype(np.float64))[1] - 1, return_counts=True)
     return {int(v): int(c) for v, c in zip(values, counts, strict=True)}
 

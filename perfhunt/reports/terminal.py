@@ -277,7 +277,7 @@ def _waterfall(run: Run, screen: Screen) -> list[str]:
     if waterfall is None:
         return []
     if waterfall.missing:
-        return _wrapped(f"not split into its parts: {waterfall.missing}", "latency   ", screen)
+        return _wrapped(f"not split into its parts. {waterfall.missing}", "latency   ", screen)
     shown = largest(waterfall.parts, screen.most(PARTS) or len(waterfall.parts))
     parts = [(part.added, part.name) for part in shown]
     rest = sum(part.added.value for part in waterfall.parts if part not in shown)

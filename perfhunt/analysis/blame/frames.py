@@ -239,20 +239,26 @@ class Code:
 
     def owner(self, stack: Stack) -> OwningFunction | None:
         """The deepest function of the application on the stack, unless it runs a server there; else
-        that of an installed library of Python's, which says more than what of the language it is
-        in; else the deepest frame; None for an empty stack.
+        that of an installed library of Python's, or a compiled one with code of the application
+        within itself, which say more than what of the language they are in; else the deepest frame;
+        None for an empty stack.
         """
         within = range(len(stack) - 1, -1, -1)
         own = next((n for n in within if self.is_app(stack[n])), None)
-        if own is not None and not self._serves(stack, own):
+        if own is not None and not self.fallback and not self._serves(stack, own):
             return _owning(stack, own, is_app=True)
-        first = next((n for n in within if self._is_python_library(stack[n])), None)
+        first = next((n for n in within if self._stands_in(stack[n])), None)
+        known = first is not None and stack[first].kind == FrameKind.NATIVE
+        if own is not None and self.fallback and not known and not self._serves(stack, own):
+            return _owning(stack, own, is_app=True)
         if first is not None and not in_event_loop(stack[first + 1 :]):
-            return _owning(stack, first, is_app=False)
+            return _owning(stack, first, is_app=self.fallback)
         frames = [frame for frame in stack if self.origin(frame) is not Origin.LABEL]
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
 
-    def _is_python_library(self, frame: Frame) -> bool:
+    def _stands_in(self, frame: Frame) -> bool:
+        if frame.kind == FrameKind.NATIVE:
+            return has_inlined(frame.function)
         return frame.kind == FrameKind.PYTHON and self.origin(frame) is Origin.LIBRARY
 
 

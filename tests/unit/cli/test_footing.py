@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -38,3 +39,17 @@ def test_too_few_threads_are_told_with_how_many_and_leave_none_behind(
     with pytest.raises(PerfhuntError, match="may start 3 more threads"):
         require_footing()
     assert threading.active_count() == before
+
+
+def test_a_small_container_on_a_large_host_has_room_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))
+    monkeypatch.setattr(threading.Thread, "join", lambda thread: None)
+    monkeypatch.setattr(os, "cpu_count", lambda: 256)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 8})
+    require_footing()
+    of_two = len(started)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(256)))
+    require_footing()
+    assert of_two == 10  # 8 of ours, one for the other core of each of two copies
+    assert len(started) - of_two == 8 + 2 * 63  # MAX_THREADS=64 of both, as they tell

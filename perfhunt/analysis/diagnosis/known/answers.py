@@ -5,7 +5,7 @@ where the service was not loaded. No objective is met by them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -21,10 +21,11 @@ _AWAY = (301, 302, 303, 307, 308)
 _READING = ("GET", "HEAD")
 # Of a route's answers in one trial: a page that sends some of its readers on is still that page.
 _MOST: Share = 0.5
-# Answers that tell how short one may be, and the share of later ones that are shorter than all of
-# them: of answers of one kind as many are so once in 170 times (0.95 ** 100).
-_KNOWN, _SHORTER = 100, 0.05
+# Answers that tell how short one may be, and the share of a trial's that are shorter than all of
+# them; by chance, as where a few were short at any load, it is so once in a thousand trials.
+_KNOWN, _SHORTER, _CHANCE = 100, 0.05, 0.001
 _FAR = 2  # powers of two below the shortest: less than half of it
+_IN_SCRIPT = "in the script, which decides what fails (Locust: catch_response)"
 _ABOUT_ANSWERS = (Measure.LATENCY, Measure.THROUGHPUT, Measure.ERRORS)
 
 
@@ -49,7 +50,9 @@ def without_doubtful(
     """The judgements of a run at a rate, of which answers that may be no success meet none, and the
     doubt about each route that gives such answers at any rate, with what to write instead.
     """
-    doubts = (*_redirected(asked, trials), *_shortened(trials))
+    checked = {request.name for request in asked if request.expect.body is not None}
+    how = 'expect = { body = "..." } in [[traffic]]' if asked else _IN_SCRIPT
+    doubts = (*_redirected(asked, trials), *_shortened(checked, how, trials))
     there = [doubt for doubt in doubts if doubt.since <= judged_at]
     return tuple(_doubted(each, there) for each in judged), tuple(d.caution for d in doubts)
 
@@ -102,20 +105,24 @@ def _leads_away(route: RouteResult) -> bool:
     return away > _MOST * sum(route.statuses.values())
 
 
-def _shortened(trials: Sequence[Trial]) -> Iterator[DoubtfulAnswers]:
+def _shortened(checked: Set[str], how: str, trials: Sequence[Trial]) -> Iterator[DoubtfulAnswers]:
     """Routes of which a part of the answers, at higher rates, is not half as long as the shortest
-    at the lowest ones.
+    at the lowest ones, but for those whose answers are `checked` for a text; `how` that is done.
     """
-    for name in dict.fromkeys(name for trial in trials for name in trial.routes):
+    names = dict.fromkeys(name for trial in trials for name in trial.routes)
+    for name in (name for name in names if name not in checked):
         ascending = sorted(_routes(name, trials), key=lambda each: each[0])
-        known = Counter[int]()
-        while ascending and known.total() < _KNOWN:
-            lowest, route = ascending.pop(0)
+        known, lowest = Counter[int](), 0.0
+        for rate, route in ascending:
+            if rate > lowest and known.total() >= _KNOWN:
+                break
+            lowest = rate
             known.update(route.sizes)
         if known.total() < _KNOWN:
             continue
         least = min(known) - _FAR
-        shorter = [(rate, share) for rate, r in ascending if (share := _share(r, least)) > _SHORTER]
+        later = ((rate, route) for rate, route in ascending if rate > lowest)
+        shorter = [(rate, share) for rate, r in later if (share := _share(r, least, known.total()))]
         if not shorter:
             continue
         since, most = shorter[0][0], max(share for _, share in shorter)
@@ -126,13 +133,17 @@ def _shortened(trials: Sequence[Trial]) -> Iterator[DoubtfulAnswers]:
         caution = Caution(
             CautionCode.SHORTER_ANSWERS,
             f"{sentence[:1].upper()}{sentence[1:]}, and count as success: they may tell of errors.",
-            "Look at one of them, and say what a right answer contains:"
-            ' expect = { body = "..." } in [[traffic]].',
+            f"Look at one of them, and say what a right answer contains: {how}.",
         )
         yield DoubtfulAnswers(name, since, sentence, caution)
 
 
-def _share(route: RouteResult, least: int) -> Share:
-    """Of its answers that count as success, those of a size up to that power of two."""
+def _share(route: RouteResult, least: int, known: int) -> Share:
+    """Of its answers that count as success, those of a size up to that power of two; 0 where they
+    are few, or may by chance be none of those `known`.
+    """
     short = sum(count for power, count in route.sizes.items() if power <= least)
-    return short / sum(route.sizes.values()) if short else 0.0
+    total = sum(route.sizes.values())
+    if short <= _SHORTER * total or (total / (known + total)) ** short > _CHANCE:
+        return 0.0
+    return short / total

@@ -143,6 +143,23 @@ def test_a_library_is_named_for_what_it_has_the_language_do_where_there_is_no_ap
     assert bare is not None and bare.frame.function == "Condition.wait"
 
 
+def test_a_function_with_lines_of_the_application_is_named_where_there_is_nothing_else_of_it() -> (
+    None
+):
+    def native(*functions: str) -> tuple[Frame, ...]:
+        return tuple(Frame(function, "shop", kind=FrameKind.NATIVE) for function in functions)
+
+    within = "hyper::Dispatcher::poll_write (src/main.rs:15-22 inlined)"
+    stack = native("tokio::runtime::task::raw::poll", within, "bb8::Pool::get", "std::time::now")
+    libraries = ("hyper::", "bb8::", "tokio::")
+    for fallback in (False, True):
+        owner = Code(libraries=libraries, fallback=fallback).owner(stack)
+        assert owner is not None and owner.frame.function == within
+        assert owner.is_app is fallback
+    ours = Code(libraries=libraries).owner((*stack, *native("shop::price")))
+    assert ours is not None and ours.frame.function == "shop::price"
+
+
 def test_libraries_count_as_the_application_only_when_nothing_else_does() -> None:
     library = (Frame("cart", "/srv/venv/lib/python3.11/site-packages/shop/views.py"),)
     assert Code.of([library]).is_app(library[0])

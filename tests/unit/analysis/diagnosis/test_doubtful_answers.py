@@ -103,3 +103,23 @@ def test_answers_of_other_lengths_are_another_matter(later: Mapping[int, int]) -
 def test_too_few_answers_tell_nothing_of_how_long_one_must_be() -> None:
     trials = [trial(10, {200: 99}, {PAGE: 99}), trial(200, {200: 1000}, {ERROR: 1000})]
     assert without_doubtful((MET,), 200, (HOME,), trials) == ((MET,), ())
+
+
+def test_what_is_checked_for_a_text_is_right_however_long_it_is() -> None:
+    trials = [trial(10, {200: 100}, {PAGE: 100}), trial(200, {200: 1000}, {ERROR: 1000})]
+    asked = replace(HOME, expect=Expect(body="<h1>"))
+    assert without_doubtful((MET,), 200, (asked,), trials) == ((MET,), ())
+    _, (caution,) = without_doubtful((MET,), 200, (), trials)  # of a locustfile
+    assert "[[traffic]]" not in caution.next
+
+
+def test_what_came_at_the_lowest_rate_itself_is_known() -> None:
+    trials = [trial(10, {200: 100}, {PAGE: 100}), trial(10, {200: 100}, {PAGE: 90, ERROR: 10})]
+    assert without_doubtful((MET,), 10, (HOME,), trials) == ((MET,), ())
+
+
+@pytest.mark.parametrize(("short", "of", "told"), [(3, 50, False), (20, 50, True), (1, 8, False)])
+def test_a_few_short_answers_of_a_few_are_chance(short: int, of: int, told: bool) -> None:
+    trials = [trial(10, {200: 100}, {PAGE: 100}), trial(20, {}, {PAGE: of - short, ERROR: short})]
+    _, cautions = without_doubtful((MET,), 20, (HOME,), trials)
+    assert bool(cautions) is told
