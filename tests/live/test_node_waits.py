@@ -143,6 +143,14 @@ def test_who_has_a_lock_or_a_place_is_told_by_who_was_given_it(
     assert len(tasks(instants)) < 1.5 * CLIENTS * len(instants)
 
 
+def test_requests_that_wait_for_each_other_in_a_queue_of_callbacks_are_told_where(
+    service: Target,
+) -> None:
+    waited = contention(looked_at(service, "/queue", waits=1))
+    assert waited.waiter[0] == "/queue"
+    assert waited.waiting > 1 and not waited.holders
+
+
 def test_who_was_given_a_lock_is_told_where_few_requests_are_followed(
     service: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,10 @@ _COMPILED_LOOP = re.compile(
     r"^<?(?:tokio::runtime::scheduler|tokio::task::local|async_executor|smol|glommio|monoio)::"
     r"|^(?:uv_run|event_base_loop|ev_run)$|\basio::detail::scheduler::run|\bEventBase::loop"
 )
+# The same of the JVM: Netty's (Vert.x, WebFlux and Micronaut run on it) and Undertow's.
+_JVM_LOOP = re.compile(
+    r"^(?:io\.netty\.channel\.(?:\w+\.)?\w*EventLoop|org\.xnio\.nio\.WorkerThread)\.run$"
+)
 # The file of the frame at the root of the stack of Node's event loop.
 NODE_LOOP = "node:event_loop"
 _AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
@@ -306,12 +310,16 @@ def in_event_loop(stack: Stack) -> bool:
     """Whether the stack is an event loop's: something in it runs the loop, rather than only calling
     into it.
     """
-    return any(
-        _COMPILED_LOOP.search(frame.function)
-        if frame.kind == FrameKind.NATIVE
-        else frame.file == NODE_LOOP or ("run" in frame.function and _EVENT_LOOP.search(frame.file))
-        for frame in stack
-    )
+    return any(map(_is_loop, stack))
+
+
+def _is_loop(frame: Frame) -> bool:
+    if frame.kind == FrameKind.NATIVE:
+        return _COMPILED_LOOP.search(frame.function) is not None
+    if frame.kind == FrameKind.JVM:
+        return _JVM_LOOP.search(frame.function) is not None
+    runs = "run" in frame.function and _EVENT_LOOP.search(frame.file) is not None
+    return runs or frame.file == NODE_LOOP
 
 
 def awaits(stack: Stack, owner: Frame) -> bool:

@@ -40,6 +40,16 @@ function writeLog() {
   return mine;
 }
 async function runQuery() { await connections.take(); await nap(16); connections.give(); }
+// A queue of callbacks, two at a time, whose promise is what a function ends as.
+const jobs = [];
+let active = 0;
+function pump() {
+  for (; active < 2 && jobs.length; active++) {
+    const done = jobs.shift();
+    setTimeout(() => { active--; done(); pump(); }, 16);
+  }
+}
+async function handOn() { return new Promise((done) => { jobs.push(done); pump(); }); }
 const get = (asked) =>
   new Promise((done) => http.get({ port: slow.address().port, ...asked }, (answer) => answer.resume().on("end", done)));
 const awaitPrices = () => get({});
@@ -52,6 +62,7 @@ const paths = {
   async "/lock"() { render(); await audit(); await postEntry(); },
   async "/chain"() { render(); await audit(); await writeLog(); },
   async "/pool"() { render(); await audit(); await runQuery(); },
+  async "/queue"() { render(); await audit(); await handOn(); },
   async "/downstream"() { render(); await audit(); await awaitPrices(); },
   async "/agent"() { render(); await audit(); await askStock(); },
   async "/late"() { await askSupplier(); },

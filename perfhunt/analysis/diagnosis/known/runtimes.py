@@ -20,7 +20,8 @@ _FREE_THREADED = "t"
 @dataclass(frozen=True, slots=True)
 class RuntimeTraits:
     """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
-    requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
+    requests may be served by an event loop; `loops`: by several in a process, so that what they
+    compute is anyone's use of the cores; `main_loop`: the main thread is one, always; `helpers`:
     threads that take over what would block the loop, which are a pool of fixed size, set by
     `helpers_by`; `workers`: threads with loops of their own, that a program may hand work to;
     `parks`: a thread of its loop that has no work may wait in a lock; `collector`: it
@@ -30,6 +31,7 @@ class RuntimeTraits:
 
     gil: bool = False
     loop: bool = False
+    loops: bool = False
     main_loop: bool = False
     helpers: str = ""
     helpers_by: str = ""
@@ -43,7 +45,7 @@ class RuntimeTraits:
         return {
             BottleneckClass.GIL: self.gil,
             BottleneckClass.EVENT_LOOP: self.loop,
-            BottleneckClass.EVENT_LOOP_BLOCKED: self.loop,
+            BottleneckClass.EVENT_LOOP_BLOCKED: self.loop or self.loops,
             BottleneckClass.GC: self.collector,
         }.get(category, True)
 
@@ -61,7 +63,7 @@ _TRAITS: Mapping[str, RuntimeTraits] = {
         workers="worker threads",
         one_core="JavaScript of one process runs on one thread",
     ),
-    "jvm": RuntimeTraits(),
+    "jvm": RuntimeTraits(loops=True),
     "dotnet": RuntimeTraits(),
     "native": RuntimeTraits(
         loop=True, helpers="tokio's blocking pool", parks=True, collector=False

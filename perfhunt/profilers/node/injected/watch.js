@@ -203,10 +203,10 @@
   }
 
   function count(wait, resource) {
-    // What gives up waiting for another end waited for that. Another's timer is no sleep of one's own.
+    // What gives up waiting for another end waited for that. Another request's timer is no sleep of one's own: it hands on.
     if (!isTimer(resource)) came(wait, ended(resource));
     else if (wait.on?.within && wait.on.network) came(wait, ended(wait.on.what));
-    else came(wait, resource[ROOT] === wait.root ? ended(resource) : "");
+    else came(wait, resource[ROOT] === wait.root ? ended(resource) : resource[ROOT]?.request && wait.root?.request ? "lock" : "");
     // One answer may be awaited by several.
     if (wait.site.turn === turn && wait.site.by !== wait.root) wait.site.together++;
     wait.site.turn = turn;

@@ -195,3 +195,30 @@ def test_a_jvm_that_still_compiles_at_the_knee_is_said_to_be_cold(
     said = [caution.sentence for caution in found if caution.code == "compiling"]
     assert bool(said) is told
     assert not said or "0.30 of the service's 1.00 cores" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("runs", "category"),
+    [
+        ("io.netty.channel.nio.NioEventLoop.run", "event-loop-blocked"),
+        ("org.xnio.nio.WorkerThread.run", "event-loop-blocked"),
+        ("java.util.concurrent.ThreadPoolExecutor.runWorker", "downstream"),
+    ],
+)
+def test_an_event_loop_that_asks_another_service_itself_is_blocked(
+    runs: str, category: str
+) -> None:
+    polls = ("sun.nio.ch.EPoll.wait", ThreadState.POLL, "")
+    asks = ("com.acme.Tokens.valid", ThreadState.SOCKET, "10.0.0.9:80")
+
+    def looks(asking: int) -> Instants:
+        does = [asks if n < asking else polls for n in range(4)]
+        threads = [
+            sample(f"loop-{n}", n, how, runs, at, on=on) for n, (at, how, on) in enumerate(does)
+        ]
+        return Instants(4.0, tuple(Instant(n / 10, tuple(threads)) for n in range(40)))
+
+    base = Span(5.0, service=0.1, instants=looks(1))
+    bottleneck, findings = answer(Span(38.0, service=0.8, instants=looks(4)), base)
+    assert bottleneck.category == category
+    assert findings[0].function == "com.acme.Tokens.valid"

@@ -63,12 +63,17 @@ def mentions(bottleneck: Bottleneck, *words: str) -> bool:
     return any(word.lower() in said.lower() for word in words)
 
 
-@pytest.mark.parametrize("runtime", ["go", "jvm", "ruby", "of its own"])
+@pytest.mark.parametrize("runtime", ["go", "ruby", "of its own"])
 def test_an_event_loop_is_no_class_where_nobody_sees_one(runtime: str) -> None:
     traits = traits_of(runtime)
     assert not traits.has(BottleneckClass.EVENT_LOOP)
     assert not traits.has(BottleneckClass.EVENT_LOOP_BLOCKED)
     assert traits.has(BottleneckClass.LOCK) and traits.has(BottleneckClass.CPU)
+
+
+def test_what_several_loops_of_a_process_compute_is_anyones_use_of_the_cores() -> None:
+    assert traits_of("jvm").has(BottleneckClass.EVENT_LOOP_BLOCKED)
+    assert not traits_of("jvm").has(BottleneckClass.EVENT_LOOP)
 
 
 def test_garbage_is_collected_only_where_there_is_a_collector() -> None:
