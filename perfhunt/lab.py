@@ -14,6 +14,7 @@ from typing import Protocol
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
+from perfhunt.analysis.diagnosis.known.answers import without_doubtful
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import bracket, lowest_baseline
 from perfhunt.analysis.trial.interference import disturbance, disturbed
@@ -234,9 +235,8 @@ class Lab:
         self._note_down(lambda: self.directory.append_drain(drained))
         self._check()
         if not drained.recovered:
-            after = f"{drained.seconds:.0f} s after the load came off"
-            slow = f"the target was still slow {after}"
-            self.notify(Noted(f"{drained.why} {after}" if drained.why else slow))
+            how = drained.why or "the target had not recovered"
+            self.notify(Noted(f"{how} {drained.seconds:.0f} s after the load came off"))
         return drained
 
     def recover(self) -> None:
@@ -272,8 +272,9 @@ class Lab:
         diagnosis: Diagnosis,
     ) -> Run:
         """The run, whole, stored."""
-        verdict = overall(judged)
         so_far = self._so_far()
+        judged, doubts = without_doubtful(judged, judged_at, so_far.question.steps, self.trials)
+        verdict = overall(judged)
         run = replace(
             so_far,
             profiles={
@@ -296,7 +297,7 @@ class Lab:
             findings=diagnosis.findings,
             waterfall=diagnosis.waterfall,
             probe_effect=effect,
-            cautions=diagnosis.cautions,
+            cautions=(*doubts, *diagnosis.cautions),
             next_step=diagnosis.next_step,
             exit_code=int(_EXIT_CODES[verdict]),
         )
@@ -369,11 +370,8 @@ class Lab:
 
     def _check(self) -> None:
         if reason := self.probes.dead():
-            raise TargetDied(
-                reason,
-                "Look at the service's own log and at `dmesg` for why it ended;"
-                " then start it and run again.",
-            )
+            hint = "Its log and `dmesg` may say why; start it, or let it go on, then run again."
+            raise TargetDied(reason, hint)
         if reason := self.stop():
             raise Stopped(reason, KEPT)
 

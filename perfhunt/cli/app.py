@@ -15,6 +15,7 @@ from types import FrameType
 import typer
 
 from perfhunt.cli import console, outlet
+from perfhunt.cli.footing import require_footing
 from perfhunt.cli.options import STORE
 from perfhunt.cli.verbs.table import VERBS
 from perfhunt.errors import EXIT_MEANINGS, PerfhuntError, Stopped
@@ -88,6 +89,7 @@ def _say_what_comes_next() -> None:
     from perfhunt.cli.view.next_commands import next_lines
     from perfhunt.jobs.stored.standing import standing
 
+    require_footing()
     store = Path(os.environ.get("PERFHUNT_STORE") or STORE)
     for line in next_lines(standing(Path.cwd(), store), store):
         console.out(line)
@@ -102,6 +104,7 @@ def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
     def stopped(*args: object, **options: object) -> None:
         try:
             with _signals_interrupt():
+                require_footing()
                 verb(*args, **options)
         except KeyboardInterrupt as interrupt:
             raise Stopped(

@@ -60,7 +60,7 @@ def run_doctor(request: DoctorRequest) -> DoctorResult:
         return _checked(request, None)
     named = ProcessSelector(pid=request.pid, port=request.port)
     with beside(named, needed=False) as entered:
-        return _checked(request, find_target(named), entered)
+        return _checked(request, find_target(named, serves=False), entered)
 
 
 def _checked_there(request: DoctorRequest) -> DoctorResult:

@@ -50,6 +50,17 @@ PROBE_SLACK: Seconds = 0.005
 PROBE_SAMPLES = 5  # answers of an endpoint, from which its usual time may be taken
 AFTER_DRAIN: Seconds = 1.0  # of rest: what the service still tidies up is not the next trial's
 
+_ANSWERED = frozenset({RequestOutcome.OK, RequestOutcome.STATUS})
+# Failures that are no matter of load.
+_AT_ANY_LOAD = frozenset(
+    {
+        RequestOutcome.PROTOCOL,
+        RequestOutcome.TLS,
+        RequestOutcome.TOO_LARGE,
+        RequestOutcome.NOT_CLEARED,
+    }
+)
+
 A = TypeVar("A", LoadReady, ProbeAnswered, Flooded)
 
 
@@ -288,7 +299,7 @@ class LocustEngine:
         endpoint = self._probed_endpoint()
         # A route that fails at any load has nothing better to come back to.
         failing = self._ready.routes[endpoint] not in self._well
-        good = (RequestOutcome.OK, RequestOutcome.STATUS) if failing else (RequestOutcome.OK,)
+        good = _ANSWERED | _AT_ANY_LOAD if failing else {RequestOutcome.OK}
         allowed = PROBE_FACTOR * self._usual.get(endpoint, math.inf) + PROBE_SLACK
         why = ""
         while (left := drain.cap - (time.monotonic() - began)) > 0:

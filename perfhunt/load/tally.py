@@ -34,6 +34,7 @@ Samples = NDArray[Any]  # dtype SAMPLE
 
 _ANSWERED = (RequestOutcome.OK, RequestOutcome.STATUS)
 _AT_LEAST = (RequestOutcome.SHED, RequestOutcome.CUT)
+_WITHOUT_CONTENT = (204, 304)  # RFC 9110, 6.4.1
 _NOT_ENDED = 255  # in place of an outcome: the arrival has no sample yet
 
 
@@ -342,7 +343,12 @@ def per_route(samples: Samples, routes: Sequence[str], timeout: Seconds) -> dict
         if len(mine):
             response, service = response_and_service(mine, timeout)
             results[name] = RouteResult(
-                response, service, statuses(mine), outcomes(mine), failures=failures(mine)
+                response=response,
+                service=service,
+                statuses=statuses(mine),
+                outcomes=outcomes(mine),
+                failures=failures(mine),
+                sizes=sizes(mine),
             )
     return results
 
@@ -373,6 +379,14 @@ def statuses(samples: Samples) -> Mapping[int, int]:
     """Status code to count, of those that were answered."""
     codes = samples["status"][samples["status"] > 0]
     values, counts = np.unique(codes, return_counts=True)
+    return {int(v): int(c) for v, c in zip(values, counts, strict=True)}
+
+
+def sizes(samples: Samples) -> Mapping[int, int]:
+    """Power of two (rounded down) of an answer's bytes to count, of successes with a content."""
+    told = (samples["outcome"] == RequestOutcome.OK) & ~np.isin(samples["status"], _WITHOUT_CONTENT)
+    held = samples["bytes"][told & (samples["bytes"] > 0)]
+    values, counts = np.unique(np.frexp(held.astype(np.float64))[1] - 1, return_counts=True)
     return {int(v): int(c) for v, c in zip(values, counts, strict=True)}
 
 

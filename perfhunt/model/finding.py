@@ -112,7 +112,10 @@ class CautionCode(StrEnum):
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
     GROWTH = "growth"  # memory, files or threads grow with the requests served
     GREENLETS = "greenlets"  # requests waited in them, where nobody can look
+    UNEVEN = "uneven"  # one process has the work while another rests
     SESSION_ENDED = "session-ended"  # answers became 401 in the middle of the run
+    REDIRECTED = "redirected"  # answers lead elsewhere, and nobody said that they may
+    SHORTER_ANSWERS = "shorter-answers"  # successes under load, than any without it
     NOT_ASKED = "not-asked"  # objectives that a smoke leaves to a whole run
     NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written
 
@@ -217,8 +220,9 @@ class Caution:
 @dataclass(frozen=True, slots=True)
 class ProbeEffect:
     """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing), `cpu` of
-    CPU seconds per request. `between` has the interval of each at 95 %, by its name here, where it
-    is known: from so many seconds, or spans for CPU.
+    CPU seconds per request, `cpu_waits` of the same while waits were looked at in a span of their
+    own, which no function is charged with (None: in the same span). `between` has the interval of
+    each at 95 %, by its name here, where it is known: from so many seconds, or spans for CPU.
 
     `flagged` when throughput or p99 moved by more than 5 % and more than the quiet spans differ
     among themselves.
@@ -232,6 +236,7 @@ class ProbeEffect:
     flagged: bool = False
     note: str = ""
     between: Mapping[str, Interval] = field(default_factory=dict)
+    cpu_waits: float | None = None
 
 
 class LatencyPart(StrEnum):

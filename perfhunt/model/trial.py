@@ -195,8 +195,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Interference:
-    """What took the machine from the target and the generator during a trial. Absent readings are
-    None, not 0.
+    """What took the machine from target and generator during a trial. None: not read, never 0.
 
     Waiting is core-seconds per second in which threads could run and did not, up to what others
     (and the hypervisor) took of the cores in question: what the target's own threads do to each
@@ -284,6 +283,7 @@ class RouteResult:
     # Criterion name -> requests of the route over its limit; empty in runs that did not count.
     over: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[RouteFailure, ...] = ()  # the most first; empty in runs that did not keep them
+    sizes: Mapping[int, int] = field(default_factory=dict)  # of successes: power of two -> count
 
 
 @dataclass(frozen=True, slots=True)

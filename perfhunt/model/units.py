@@ -99,6 +99,11 @@ def format_rate(rate: PerSecond) -> str:
 _ROUNDING: Share = 1e-9  # far below the rarest error that anybody asks for
 
 
+def times(count: int) -> str:
+    """`once`, `3 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def format_share(share: Share) -> str:
     """`38.1 %`; what sums of floats leave over is nothing."""
     return f"{share * 100 if abs(share) > _ROUNDING else 0:.3g} %"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.frames import FunctionKey, hides_application
 from perfhunt.model.finding import Finding
 from perfhunt.model.inside.look import InsideLook, InsideTool, LineUse
 from perfhunt.model.run import Run
@@ -19,11 +19,17 @@ CALLS = 4  # parts of a request that are told
 _NOTABLE: Share = 0.01  # of the time seen; less of a line is not told
 _ALLOCATES = 1 << 20  # bytes per second worth telling
 _REQUESTS = 1000.0  # that growth is told for
+_HIDDEN = (
+    "the application's code was inlined into it: debug information says which function that is"
+    " (Rust: debug = 1 below [profile.release] in Cargo.toml), and costs no speed"
+)
 
 
 def beside(run: Run, finding: Finding) -> tuple[str, ...]:
-    """What tools saw of a finding's functions, a sentence each; empty where none looked."""
-    told = []
+    """What tools saw of a finding's functions, a sentence each, and what would tell more of it;
+    empty where none looked.
+    """
+    told = [_HIDDEN] if hides_application(finding.function) else []
     for look in run.inside:
         lines = [line for line in look.lines if _is_of(line, finding.members)]
         told += list(_TELL[look.tool](look, lines[:LINES]))

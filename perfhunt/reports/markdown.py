@@ -28,6 +28,7 @@ from perfhunt.reports.words import (
     bottleneck_words,
     capacity_words,
     change_words,
+    cpu_words,
     criterion_words,
     held_at,
     knee_kind,
@@ -255,9 +256,11 @@ def _trust(run: Run) -> str:
     lines = []
     effect = run.probe_effect
     if effect is not None:
-        throughput, p99, cpu = (change_words(effect, n) for n in ("throughput", "p99", "cpu"))
+        throughput, p99 = (change_words(effect, n) for n in ("throughput", "p99"))
         flag = " — **flagged**." if effect.flagged else "."
-        words = f"throughput by {throughput}, p99 by {p99} and CPU per request by {cpu}"
+        words = (
+            f"throughput by {throughput}, p99 by {p99} and CPU per request by {cpu_words(effect)}"
+        )
         lines.append(f"{_text(f'Profiling changed {words}')}{flag}")
     lines += [
         _text(c.sentence) + (f" Next: {code(c.next)}" if c.next else "") for c in run.cautions

@@ -33,6 +33,7 @@ from perfhunt.reports.words import (
     bottleneck_words,
     capacity_words,
     change_words,
+    cpu_words,
     criterion_words,
     knee_kind,
     knee_words,
@@ -276,7 +277,7 @@ def _waterfall(run: Run, screen: Screen) -> list[str]:
     if waterfall is None:
         return []
     if waterfall.missing:
-        return _wrapped(f"not split into its parts: {waterfall.missing}", "latency   ", screen)
+        return _wrapped(f"not split into its parts. {waterfall.missing}", "latency   ", screen)
     shown = largest(waterfall.parts, screen.most(PARTS) or len(waterfall.parts))
     parts = [(part.added, part.name) for part in shown]
     rest = sum(part.added.value for part in waterfall.parts if part not in shown)
@@ -305,10 +306,10 @@ def _trust(run: Run, screen: Screen) -> list[str]:
     effect = run.probe_effect
     if effect is not None:
         flag = "  FLAGGED: the profile disturbed the service" if effect.flagged else ""
-        throughput, p99, cpu = (change_words(effect, n) for n in ("throughput", "p99", "cpu"))
+        throughput, p99 = (change_words(effect, n) for n in ("throughput", "p99"))
         said = (
             f"profiling changed throughput by {throughput}, p99 by {p99}, CPU per request by"
-            f" {cpu}{flag}"
+            f" {cpu_words(effect)}{flag}"
         )
         lines += _wrapped(said, "", screen)
     doubts = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, CautionCode, Finding
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.run import Run, RunEnd, RunKind
-from perfhunt.model.slo import Judgement
+from perfhunt.model.slo import Judged, Judgement, Measure
 from perfhunt.model.units import format_rate
+from perfhunt.reports.requests.failures import failed_requests
 from perfhunt.reports.words import (
     accused,
     bottleneck_words,
@@ -67,7 +70,20 @@ def _missed(run: Run) -> str:
         return ""
     first, others = missed[0], len(missed) - 1
     more = f" ({plural(others, 'more objective')} missed)" if others else ""
-    return f": {first.objective} was asked, {measured(first)} was measured{more}"
+    return f": {first.objective} was asked, {_instead(run, first)}{more}"
+
+
+def _instead(run: Run, missed: Judged) -> str:
+    """What came of an objective that is missed: its value; of a latency the failures, where it is
+    made of them: some are answered quickly, the others count as long as may be waited.
+    """
+    of_latency = missed.objective.measure is Measure.LATENCY
+    failed = failed_requests(run, run.judged_at or inf) if of_latency else ()
+    if failed and 2 * failed[0].count > failed[0].n:
+        return f"and {failed[0].sentence}"
+    if missed.value is None or not missed.objective.holds(missed.value):
+        return f"{measured(missed)} was measured"
+    return f"and {failed[0].sentence if failed else missed.note.rstrip('.')}"
 
 
 def _unknown(run: Run) -> str:

@@ -302,6 +302,14 @@ def change_words(effect: ProbeEffect, name: str) -> str:
     return f"{ratio_words(ratio)} ({low} to {high}, n={known.n})"
 
 
+def cpu_words(effect: ProbeEffect) -> str:
+    """What it did to CPU per request: `+2.1 % (...), while waits were looked at by +30 % (...)`."""
+    profiled = change_words(effect, "cpu")
+    if effect.cpu_waits is None:
+        return profiled
+    return f"{profiled}, while waits were looked at by {change_words(effect, 'cpu_waits')}"
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """`1 objective`, `3 objectives`; `nouns` where an s is not enough."""
     return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"

@@ -206,7 +206,18 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
+# What to do first about a write that failed, by why.
+_BEFORE = {
+    errno.ENOSPC: "Free some space there; or ",
+    errno.EDQUOT: "Free some of your quota there; or ",
+    errno.EFBIG: "Raise the largest file you may write (ulimit -f); or ",
+}
+
+
 def cannot_write(path: Path, error: OSError) -> StoreError:
     """The StoreError for a failed write, with what to do about it."""
-    hint = "Free some space there, or run from a directory you may write to."
-    return StoreError(f"{path} cannot be written: {error.strerror or error}", hint)
+    elsewhere = "run from a directory you may write to, or name another place (--store, --output)."
+    hint = _BEFORE.get(error.errno or 0, "") + elsewhere
+    return StoreError(
+        f"{path} cannot be written: {error.strerror or error}", hint[:1].upper() + hint[1:]
+    )

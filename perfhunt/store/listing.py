@@ -47,8 +47,15 @@ def list_runs(root: Path) -> tuple[Entry, ...]:
     try:
         with os.scandir(root / "runs") as entries:
             names = [entry.name for entry in entries if _is_directory(entry)]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return ()
+    except NotADirectoryError:
+        if root.is_dir():
+            return ()
+        raise StoreError(
+            f"{root} is not a directory, so no runs can be in it",
+            "Move it away, or say where runs are kept: --store PATH",
+        ) from None
     except OSError as error:
         raise StoreError(f"{root / 'runs'} cannot be read: {error.strerror}") from error
     ours = sorted(

@@ -47,13 +47,16 @@ _STOPPED = "T"  # of a stat: stopped by a signal (proc(5))
 _MOST_BESIDE = 4  # programs beside the service that a note names
 
 
-def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProcess:
+def find_target(
+    selector: ProcessSelector, url: str | None = None, *, serves: bool = True
+) -> TargetProcess:
     """The target as it is now. With an empty selector the process is the one that listens on the
     port of a loopback `url`, or on its unix socket.
 
     The serving listener comes first in `listeners`; unix sockets are among them where load goes to
-    one, or where there is nothing else. Raises TargetNotFound (exit 2), with the next
-    command, when the process is gone, is not ours to look at, or listens on nothing.
+    one, or where there is nothing else. Raises TargetNotFound (exit 2), with the next command, when
+    the process is gone, is not ours to look at, or listens on nothing though it `serves`: who is to
+    be loaded must, who is looked at may be a worker of a queue.
     """
     named = selected(selector, url)
     root, notes = _root(named)
@@ -62,7 +65,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
     served = listeners(held)
     if socket_path(url or "") or not (served or url):
         served = (*served, *unix_listeners(held))
-    if not served and not url:
+    if serves and not served and not url:
         raise _nowhere(named, held)
     served = _serving_first(served, url or "", selector.port)
     branch, others = branch_of(root, {*served[0].pids}) if served else (root, [])
@@ -125,6 +128,11 @@ def _cpu_limit(lead: Process) -> tuple[Cores, str]:
 
 def _nowhere(named: int, held: Mapping[int, frozenset[int]]) -> TargetNotFound:
     program = f"pid {named} ({shown(cmdline(named), link(named, 'exe'))})"
+    if named == os.getpid():
+        return TargetNotFound(
+            f"pid {named} is perfhunt itself, which listens on nothing",
+            "Name the service's; ss -ltnp lists what listens, with its pid",
+        )
     abstract = abstract_listening(named)
     if names := sorted({abstract[at] for own in held.values() for at in own & abstract.keys()}):
         return TargetNotFound(
@@ -133,10 +141,15 @@ def _nowhere(named: int, held: Mapping[int, frozenset[int]]) -> TargetNotFound:
             "Have it listen on a path or a port too, then: --url unix:/PATH",
         )
     return TargetNotFound(
-        f"{program} and the {len(held) - 1} processes below it listen on no TCP port and on no unix"
-        " socket",
+        f"{program}{_with_those_below(len(held) - 1)} on no TCP port and on no unix socket",
         _listening_elsewhere(named),
     )
+
+
+def _with_those_below(count: int) -> str:
+    if not count:
+        return " listens"
+    return f" and the {f'{count} processes' if count > 1 else 'process'} below it listen"
 
 
 def _beside_notes(named: int, others: Sequence[int], served: Sequence[Listener]) -> list[str]:
@@ -286,7 +299,8 @@ def _listening_elsewhere(pid: int) -> str:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
     return (
         "If it serves through a proxy, say where load goes: --url http://HOST:PORT, or"
-        " --url unix:/PATH; else list: ss -ltnp"
+        " --url unix:/PATH; else list: ss -ltnp. A worker of a queue can be looked at under"
+        f" the load that it has: perfhunt profile --pid {pid}"
     )
 
 

@@ -82,9 +82,28 @@ def gone(pid: int) -> TargetNotFound:
                 f"there is no pid {pid} here, but pid {other} is {pid} inside its container",
                 f"Use --pid {other}",
             )
+    if _is_hidden(pid):
+        return TargetNotFound(
+            f"pid {pid} is another user's process, and /proc does not show it (hidepid)",
+            "Run as that user, or with sudo",
+        )
     return TargetNotFound(
         f"there is no process with pid {pid}", "List what listens, and its pid: ss -ltnp"
     )
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process that /proc hides (proc(5), hidepid): the kernel says so by what it
+    forbids.
+    """
+    try:
+        if pid > 0:
+            os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False
 
 
 def _pid_in(pidfile: str) -> int:

@@ -11,7 +11,7 @@ from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.traffic.parts import Expect
-from perfhunt.model.trial import Phase, Step
+from perfhunt.model.trial import Drain, Phase, Step
 from tests.live.load_targets.harness import (
     P99,
     announced,
@@ -61,6 +61,14 @@ def test_every_way_to_answer_badly_is_counted_by_its_kind(nasty: str, tmp_path: 
     kinds = {name: set(route.outcomes) for name, route in trial.routes.items()}
     assert kinds == {name: {kind} for name, kind in KINDS.items()}
     assert trial.invalid == ""
+    assert any("the answer began, and did not end" in text for text in trial.generator.mishaps)
+
+
+def test_a_probe_that_is_not_answered_in_time_is_not_sent_again(nasty: str, tmp_path: Path) -> None:
+    slow = RequestTemplate("it", "GET", "/dripping")
+    with engine(nasty, tmp_path, slow, ramp=Ramp(timeout=2.0)) as made:
+        made.overdue = 1.5  # so that two would be given up
+        assert not made.drain(Drain(cap=2.5)).recovered
 
 
 @pytest.mark.parametrize("name", STRAY)
@@ -138,6 +146,20 @@ def test_a_refusing_port_is_counted_as_connect_and_refusals_do_not_look_fast(
     assert trial.outcomes == {"connect": 20}
     assert trial.response.p50 == 1.0  # the timeout: no answer is no quick answer
     assert trial.counts[P99.name].exceed == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/h2", "it speaks HTTP/2 alone"), ("/tls", "it speaks TLS: is target.url to begin with")],
+)
+def test_what_is_spoken_in_the_place_of_http_1_is_told(
+    path: str, told: str, nasty: str, tmp_path: Path
+) -> None:
+    with engine(nasty, tmp_path, RequestTemplate("it", "GET", path)) as made:
+        trial = made.run(step(20, 0.5))
+        drained = made.drain(Drain(cap=5.0))
+    assert any(told in text for text in trial.generator.mishaps)
+    assert drained.recovered  # as well as it ever was
 
 
 def test_tls_to_a_plain_port_is_counted_as_tls(nasty: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.target.find import find_target
 from perfhunt.target.proc.process import stat
+from perfhunt.target.resources.life import TargetLife
 from perfhunt.target.resources.monitor import OpenFiles, ResourceMonitor, nearest_to_limit
 from tests.live.profiler_targets.launch import Target, eventually, running
 
@@ -153,15 +155,38 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_target() -> None:
 
 
 @pytest.mark.beside
-def test_a_server_whose_workers_are_all_gone_is_dead_though_its_master_lives() -> None:
+def test_a_server_whose_workers_are_gone_for_long_is_dead_though_its_master_lives() -> None:
     with running("threads.py", "sleep") as target:
         worker = subprocess.Popen(["sleep", "60"])
+        clock, waiting = iter([0.0, 1.0, 3.9, 4.1, 4.2]), [0]  # asked at; clients then
         found = found_without_listener(target.pid, worker.pid)
-        monitor = ResourceMonitor(found)
-        assert monitor.dead() == ""
-        worker.send_signal(signal.SIGKILL)
+        life = TargetLife(found, lambda: next(clock), lambda: waiting[0])
+        assert life.ended() == ""
+        worker.kill()
         worker.wait()
-        assert "workers" in monitor.dead()
+        assert life.ended() == life.ended() == ""  # its master may be about to replace it
+        assert life.ended() == ""  # or does so when somebody asks
+        waiting[0] = 1
+        assert "workers" in life.ended()
+
+
+@pytest.mark.beside
+def test_a_target_that_is_stopped_in_the_middle_is_told_with_what_lets_it_go_on() -> None:
+    with running("threads.py", "sleep") as target:
+        clock = iter([0.0, 1.0, 2.0, 3.0, 4.0, 5.1])  # asked at
+        life = TargetLife(found_without_listener(target.pid), lambda: next(clock))
+        assert life.ended() == ""
+        for signal_, state in ((signal.SIGSTOP, "T"), (signal.SIGCONT, "S"), (signal.SIGSTOP, "T")):
+            os.kill(target.pid, signal_)
+            assert eventually(partial(has_state, target.pid, state), within=5.0)
+            assert life.ended() == ""
+        assert life.ended() == ""
+        assert f"kill -CONT {target.pid} lets it go on" in life.ended()
+
+
+def has_state(pid: int, state: str) -> bool:
+    now = stat(pid)
+    return now is not None and now.state == state
 
 
 def found_without_listener(*pids: int) -> TargetProcess:

@@ -293,8 +293,11 @@ def test_a_process_that_listens_on_nothing_is_refused_with_the_next_command() ->
         try:
             with pytest.raises(TargetNotFound) as caught:
                 found(idle.pid)
-            assert "listen on no TCP port" in caught.value.message
+            assert "listens on no TCP port" in caught.value.message
             assert "--url" in caught.value.hint
+            assert f"perfhunt profile --pid {idle.pid}" in caught.value.hint
+            looked_at = find_target(ProcessSelector(pid=idle.pid), serves=False)
+            assert (looked_at.workers, looked_at.listeners) == ((idle.pid,), ())
         finally:
             idle.kill()
 

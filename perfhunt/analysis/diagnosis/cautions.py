@@ -28,7 +28,7 @@ from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import Cores, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import Cores, Share, format_duration, format_rate, format_share, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     if span.instants is not None and len(span.instants) < THRESHOLDS.few_instants:
         yield Caution(
             CautionCode.INSTANTS_FEW,
-            f"Waits were looked at {len(span.instants)} times only, so their shares are rough.",
+            f"Waits were looked at {times(len(span.instants))} only, so their shares are rough.",
             'Hold longer: [ramp] hold = "60s".',
         )
     if span.instants is None:

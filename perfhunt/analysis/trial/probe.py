@@ -30,23 +30,27 @@ _WITHIN_CHANCE = (
 )
 
 
-def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffect:
+def probe_effect(
+    quiet: Sequence[Trial], profiled: Sequence[Trial], looked_at: Sequence[Trial] = ()
+) -> ProbeEffect:
     """Ratios of profiled to quiet spans at the same rate, flagged when one moved by more than 5 %
-    and more than chance.
+    and more than chance. In those that were `looked_at`, waits were, and no profile was taken.
 
     Chance is judged from the quiet spans themselves: what they differ by among each other is not
     the profiler's doing. Spans whose load was cut off or spoiled are left out; with none left on a
     side the ratios are None and the note says so.
     """
     calm = [t for t in quiet if usable(t)]
-    watched = [t for t in profiled if usable(t)]
+    profiled = [t for t in profiled if usable(t)]
+    looked_at = [t for t in looked_at if usable(t)]
+    watched = [*profiled, *looked_at]
     if not calm or not watched:
         side = "quiet" if not calm else "profiled"
         return ProbeEffect(None, None, None, note=f"no {side} span was whole")
     answered = _ratio(_answered(watched), _answered(calm))
     p99 = _ratio(_latencies(watched, 0.99), _latencies(calm, 0.99))
     p50 = _ratio(_latencies(watched, 0.5), _latencies(calm, 0.5))
-    cpu = _ratio(_cpu(watched), _cpu(calm))
+    cpu, cpu_waits = (_ratio(_cpu(those), _cpu(calm)) for those in (profiled, looked_at))
     quiet_p99 = tuple(_latencies(calm, 0.99))
     raised = p99 is not None and p99 - 1 > max(TOLERATED, _spread(quiet_p99))
     slower = raised and beyond_chance(watched, calm)
@@ -67,17 +71,19 @@ def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffe
             for name, interval in (
                 ("throughput", _by_second(answered, watched, calm, _answered_in)),
                 ("p99", _by_second(p99, watched, calm, lambda row: row.p99)),
-                ("cpu", _by_span(cpu, _cpu(watched), _cpu(calm))),
+                ("cpu", _by_span(cpu, _cpu(profiled), _cpu(calm))),
+                ("cpu_waits", _by_span(cpu_waits, _cpu(looked_at), _cpu(calm))),
                 ("p50", _by_second(p50, watched, calm, lambda row: row.p50)),
             )
             if interval is not None
         },
+        cpu_waits=cpu_waits,
     )
 
 
 def cpu_taken(effect: ProbeEffect) -> Interval | None:
-    """What CPU per request became, as a ratio, where it rose by more than is tolerated and more
-    than chance; None where it did not, or nobody knows.
+    """What CPU per request became while it was profiled, as a ratio, where it rose by more than is
+    tolerated and more than chance; None where it did not, or nobody knows.
     """
     cpu = effect.between.get("cpu")
     return cpu if cpu is not None and cpu.value > 1 + TOLERATED and cpu.low > 1 else None

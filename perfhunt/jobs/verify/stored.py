@@ -57,8 +57,8 @@ def _named(request: VerifyRequest) -> Run:
     path = newest_investigation(request.store)
     if path is None:
         raise UsageError(
-            "there is no investigation to compare with",
-            "Make one first: perfhunt investigate --pid PID",
+            f"there is no investigation to compare with in {request.store.absolute()}",
+            "Make one first: perfhunt investigate --pid PID; or say where they are: --store PATH",
         )
     return read_directory(path)
 

@@ -318,10 +318,13 @@ class TrafficSource:
         recorder = SampleBuffer()
         with self._under_way():
             self._pacer.run(single, PROBE_DURATION, timeout, recorder, unreported)
-            if again and not self._sender.orphans:
+            ended = np.frombuffer(recorder.take(), SAMPLE)
+            # One that was not answered took all the time that there is for an answer.
+            answered = np.isin(ended["outcome"], (RequestOutcome.OK, RequestOutcome.STATUS)).any()
+            if again and answered and not self._sender.orphans:
                 at_once = time.monotonic()
                 self._pacer.run(single, PROBE_DURATION, timeout, recorder, unreported, at_once)
-        ended = np.frombuffer(recorder.take(), SAMPLE)
+                ended = np.frombuffer(recorder.take(), SAMPLE)
         return ProbeAnswered(
             outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
             service=float(ended["service"][-1]) if len(ended) else 0.0,

@@ -130,6 +130,7 @@ def _trial(shaped: TrialDocument) -> Trial:
                 outcomes=route.outcomes,
                 over=route.over,
                 failures=route.failures,
+                sizes=route.sizes,
             )
             for name, route in shaped.routes.items()
         },

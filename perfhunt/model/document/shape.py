@@ -82,6 +82,7 @@ class RouteDocument(Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: Mapping[str, int]
     over: Mapping[str, int] = {}
     failures: tuple[RouteFailure, ...] = ()
+    sizes: Mapping[int, int] = {}
 
 
 class TrialDocument(Struct, frozen=True):

@@ -148,6 +148,7 @@ def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
                 outcomes=route.outcomes,
                 over=route.over,
                 failures=route.failures,
+                sizes=route.sizes,
             )
             for name, route in trial.routes.items()
         },

@@ -255,6 +255,8 @@ def url_problem(url: str) -> str:
             return f"{shown} is a path: that of a unix socket is written behind unix:"
         if url.startswith(_ABSTRACT):
             return f"{shown} is an abstract unix socket; requests are sent to one with a path"
+        if "://" not in url and not url_problem(f"http://{url}"):
+            return f"has no http:// before {show(redact.url(f'http://{url}').partition('//')[2])}"
         return f"{shown} is not http:// or https:// with a host"
     if parts.username is not None or parts.password is not None:
         return (

@@ -190,7 +190,7 @@ def _learnt_from(interpreter: _Interpreter, environment: Mapping[str, str]) -> L
     with specimen:
         try:
             assert specimen.stdout is not None
-            facts = _told(specimen.stdout, program)
+            facts = _told(specimen.stdout, program, container is not None)
             pid = specimen.pid if container is None else only_child(specimen.pid)
             memory = ProcessMemory(pid)
             try:
@@ -238,7 +238,7 @@ def _functions(stack: Stack) -> tuple[str, ...]:
     return tuple(frame.function for frame in stack)
 
 
-def _told(output: IO[bytes], program: str) -> dict[str, Any]:
+def _told(output: IO[bytes], program: str, contained: bool) -> dict[str, Any]:
     """What the specimen prints, one line. Raises AttachFailed when that is nothing."""
     read_on, line = reader_until(output.fileno(), time.monotonic() + _LIMIT), b""
     try:
@@ -248,9 +248,10 @@ def _told(output: IO[bytes], program: str) -> dict[str, Any]:
     except (OSError, Unreadable):
         facts = None
     if not isinstance(facts, dict):
+        enter = ", and the right to enter its container (root)" if contained else ""
         raise AttachFailed(
             f"{program} did not run the script that tells its layout: it needs Python 3.11 or"
-            " later, with ctypes"
+            f" later, with ctypes{enter}"
         )
     return facts
 

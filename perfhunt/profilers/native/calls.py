@@ -39,7 +39,7 @@ _ENABLE, _INTO = 0x2400, 0x2405  # PERF_EVENT_IOC_ENABLE, _SET_OUTPUT
 # Of a CPU: five hundred calls with their stacks between two readings; a hundred, of many CPUs.
 _RING, _SMALL_RING, _MANY = 8 << 20, 2 << 20, 16
 # Until a call that began is in its ring, whole: the kernel is not interrupted in that.
-_WRITTEN: Seconds = 0.001
+WRITTEN: Seconds = 0.001
 _ONLINE = "/sys/devices/system/cpu/online"
 _COPIED: Bytes = 16 << 10  # of a stack: a web framework has 10 KiB on it above a future
 _HEAD, _TAIL = 1024, 1032  # where in a ring's first page they stand
@@ -113,7 +113,7 @@ class WatchedCalls:
         """The calls since the last time, of all threads in the order they began; those of this very
         moment come with the next.
         """
-        until = time.monotonic() - _WRITTEN
+        until = time.monotonic() - WRITTEN
         for ring in self._rings:
             self._late += self._read(ring)
         self._late.sort(key=_BEGAN)

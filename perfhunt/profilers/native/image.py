@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from perfhunt.model.profiles.readers.perf_script import frame_of
 from perfhunt.model.units import Seconds
 from perfhunt.target.binary.elf import X86_64, Elf
 from perfhunt.target.binary.inlined import InlinedCalls
+from perfhunt.target.binary.instances import RustInstances
 from perfhunt.target.binary.names import source_name
 from perfhunt.target.binary.perf_map import PerfMap
 from perfhunt.target.binary.tables import UnwindRow, UnwindTables
@@ -37,11 +38,14 @@ class MappedCode:
 
 @dataclass(frozen=True, slots=True)
 class CodeFile:
-    """A file that code comes from. `calls` are there where it has debug information."""
+    """A file that code comes from. `calls` are there where it has debug information, `instances`
+    where it is none of the system's.
+    """
 
     elf: Elf
     tables: UnwindTables
     calls: InlinedCalls | None
+    instances: RustInstances | None
 
     def stack(self, own: int, name: str) -> Stack:
         """The calls that an address of the file is in, root first: the function that holds it, and
@@ -59,7 +63,14 @@ class CodeFile:
                 for of, call in zip(reversed(names), reversed(told), strict=True)
                 if of
             )
-        return (Frame(function.name, name, kind=FrameKind.NATIVE),) if function is not None else ()
+        if function is None:
+            return ()
+        frame = Frame(function.name, name, kind=FrameKind.NATIVE)
+        if self.instances is not None and self.instances.is_rust:
+            theirs = self.instances.code.origin(frame) is not Origin.APP
+            of = self.instances.within if theirs else self.instances.made_for
+            frame = replace(frame, function=of(function))
+        return (frame,)
 
 
 class CodeFiles:
@@ -95,8 +106,11 @@ class CodeFiles:
 
     def close(self) -> None:
         """End what was asked. Idempotent."""
-        for calls in self._asked():
-            calls.close()
+        for file in self._files.values():
+            if file is not None and file.calls is not None:
+                file.calls.close()
+            if file is not None and file.instances is not None:
+                file.instances.close()
 
     def _asked(self) -> list[InlinedCalls]:
         files = (file for file in self._files.values() if file is not None)
@@ -116,7 +130,12 @@ class CodeFiles:
             return None
         systems = Code().origin(Frame("", file, kind=FrameKind.NATIVE)) is Origin.NATIVE
         described = "" if systems else elf.described
-        return CodeFile(elf, UnwindTables(elf), InlinedCalls(described) if described else None)
+        return CodeFile(
+            elf=elf,
+            tables=UnwindTables(elf),
+            calls=InlinedCalls(described) if described else None,
+            instances=None if systems else RustInstances(elf),
+        )
 
 
 class ProcessImage:
@@ -182,6 +201,17 @@ class ProcessImage:
         module, own = self._own(address)
         begin, end = module.tables.extent(own) if module is not None else (0, 0)
         return (begin + address - own, end + address - own) if begin else (0, 0)
+
+    def untold_from(self, address: int) -> int:
+        """From where on the function may begin that holds an address, of a file whose tables do not
+        tell of it: behind all that is told. 0 where they do, or there is no file.
+        """
+        module, own = self._own(address)
+        mapping = self.place(address)
+        if module is None or mapping is None or self.row(address) is not None:
+            return 0
+        told = max(module.elf.last_begin(own), module.tables.last_end(own))
+        return max(told + address - own, mapping.begin) if told else mapping.begin
 
     def code_among(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Where, in a piece of memory, there are addresses of code."""

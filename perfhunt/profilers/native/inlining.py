@@ -21,11 +21,12 @@ _HOW = (
 
 
 def calls_in(files: CodeFiles) -> CallsAt:
-    """What says which calls a place in a file is in, for files with debug information."""
+    """What says which calls a place in a file is in, for files that are none of the system's."""
 
     def calls_at(file: str, offset: int) -> Stack | None:
         module = files.of(file)
-        if module is None or module.calls is None:
+        is_rust = module is not None and module.instances is not None and module.instances.is_rust
+        if module is None or not (module.calls is not None or is_rust):
             return None
         own = module.elf.address_of(offset)
         return (module.stack(own, file) or None) if own is not None else None

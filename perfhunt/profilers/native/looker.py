@@ -43,9 +43,13 @@ _CONSOLE = (
 )
 _TELLS = "console_subscriber::"
 _MUTEX = re.compile(r"^_*pthread_(?:mutex|cond)_")
+_READERS = re.compile(r"^_*pthread_rwlock_")
 _TOP = 24  # frames, inlined ones too, in which a call of those is looked for
 # glibc's struct __pthread_mutex_s: the word that is slept on, a count, and who has it.
 _OWNED = struct.Struct("<III")
+# glibc's struct __pthread_rwlock_arch_t keeps who writes (__cur_writer) behind what is slept on:
+# after the third word from there on for those that write, after the fourth for those that read.
+_WRITER, _WRITER_FROM = struct.Struct("<II"), 12
 
 
 class NativeLooker:
@@ -213,16 +217,26 @@ class NativeLooker:
     def _with_holders(
         self, samples: Mapping[int, ThreadSample], living: Mapping[int, WatchedThread]
     ) -> Iterator[ThreadSample]:
-        """The samples, with the mutexes that threads have by the C library's own record."""
+        """The samples, with the locks that threads have by the C library's own record."""
         holds: dict[int, set[str]] = {}
-        for waiting in _mutexes(samples.values()):
-            raw = self._read(int(waiting.removeprefix(_FUTEX), 16), _OWNED.size)
-            if len(raw) == _OWNED.size:
-                taken, _, owner = _OWNED.unpack(raw)
-                if taken and owner in living:
-                    holds.setdefault(living[owner].tid, set()).add(waiting)
+        for waiting, owner in self._owners(samples.values()):
+            if owner in living:
+                holds.setdefault(living[owner].tid, set()).add(waiting)
         for tid, sample in samples.items():
             yield replace(sample, holds=frozenset(holds[tid])) if tid in holds else sample
+
+    def _owners(self, samples: Iterable[ThreadSample]) -> Iterator[tuple[str, int]]:
+        """What threads wait for, each with who has it, where the C library keeps that."""
+        waiting = [s for s in samples if s.state == ThreadState.LOCK and s.wait_on[:6] == _FUTEX]
+        for on in _called(waiting, _MUTEX):
+            raw = self._read(int(on.removeprefix(_FUTEX), 16), _OWNED.size)
+            taken, _, owner = _OWNED.unpack(raw) if len(raw) == _OWNED.size else (0, 0, 0)
+            if taken:
+                yield on, owner
+        for on in _called(waiting, _READERS):
+            raw = self._read(int(on.removeprefix(_FUTEX), 16) + _WRITER_FROM, _WRITER.size)
+            if len(raw) == _WRITER.size:
+                yield from ((on, writer) for writer in _WRITER.unpack(raw))
 
 
 def _is_condition(stack: Stack) -> bool:
@@ -231,9 +245,6 @@ def _is_condition(stack: Stack) -> bool:
     )
 
 
-def _mutexes(samples: Iterable[ThreadSample]) -> set[str]:
-    """The addresses that threads sleep on in a call of the C library for a mutex."""
-    waiting: Sequence[ThreadSample] = [
-        s for s in samples if s.state == ThreadState.LOCK and s.wait_on.startswith(_FUTEX)
-    ]
-    return {s.wait_on for s in waiting if any(_MUTEX.search(f.function) for f in s.stack[-_TOP:])}
+def _called(waiting: Sequence[ThreadSample], call: re.Pattern[str]) -> set[str]:
+    """The addresses that threads sleep on in such a call of the C library."""
+    return {s.wait_on for s in waiting if any(call.search(f.function) for f in s.stack[-_TOP:])}

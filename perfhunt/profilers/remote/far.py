@@ -91,7 +91,7 @@ class FarHalf:
         """The target as it is now, whose network is entered where that is allowed."""
         named = ProcessSelector(pid=pid, port=port)
         entered = self._network.enter_context(beside(named, needed=False))
-        self._target = find_target(named).noted(entered)
+        self._target = find_target(named, serves=False).noted(entered)
         url = local_url(self._target) if self._target.listeners else ""
         return FarTarget(self._target, url, time.monotonic())
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
+from perfhunt.analysis.blame.frames import has_inlined
 from perfhunt.model.profile import Stack
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.native.calls import SeenCall
@@ -63,7 +64,7 @@ class Await:
     def own(self) -> Stack:
         """Its stack without what of tokio it waits in."""
         end = len(self.stack)
-        while end > 1 and _LEAF.search(self.stack[end - 1].function):
+        while end > 1 and _is_leaf(self.stack[end - 1].function):
             end -= 1
         return self.stack[:end]
 
@@ -83,6 +84,10 @@ class Await:
         """Whether it is for a client's next request, and not until one takes an answer."""
         inbound = self.lead is not None and self.lead.inbound
         return inbound and not any(_SENDS.search(frame.function) for frame in self.stack[-_LAST:])
+
+
+def _is_leaf(function: str) -> bool:
+    return _LEAF.search(function) is not None and not has_inlined(function)
 
 
 def await_at(stack: Stack, call: SeenCall, tokens: SocketTokens) -> Await:
@@ -106,6 +111,13 @@ def waits_for_socket(image: ProcessImage) -> Callable[[int], bool]:
     return says
 
 
+def in_application(each: Await, libraries: Sequence[str]) -> bool:
+    """Whether the application's code is on its stack; `libraries` are how the functions of others
+    begin.
+    """
+    return any(not f.function.lstrip("<").startswith(tuple(libraries)) for f in each.own)
+
+
 def most_telling(awaits: Sequence[Await], libraries: Sequence[str]) -> Await:
     """Of the things that one task waits for at a time, that for which its request does: furthest in
     the application's code. A time is mostly a limit to another wait, which says more; but not to
@@ -113,8 +125,7 @@ def most_telling(awaits: Sequence[Await], libraries: Sequence[str]) -> Await:
     """
 
     def depth(each: Await) -> tuple[bool, int]:
-        own = any(not frame.function.lstrip("<").startswith(tuple(libraries)) for frame in each.own)
-        return own, len(each.own)
+        return in_application(each, libraries), len(each.own)
 
     times = [each for each in awaits if each.kind is AwaitKind.TIME]
     others = [each for each in awaits if each.kind is not AwaitKind.TIME]

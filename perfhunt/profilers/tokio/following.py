@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import PerSecond, Seconds
-from perfhunt.profilers.native.calls import WatchedCalls, WatchedFunction
+from perfhunt.profilers.native.calls import WRITTEN, WatchedCalls, WatchedFunction
 from perfhunt.profilers.native.image import ProcessImage
 from perfhunt.profilers.tokio.awaits import waits_for_socket
 from perfhunt.profilers.tokio.permits import PERMITS, PERMITS_WITH_STACK, PermitQueue
@@ -96,6 +96,12 @@ class TokioCalls:
         if self._calls.lost:
             self._missed, self._calls.lost = self._missed + self._calls.lost, 0
             self._forget()
+
+    def catch_up(self) -> None:
+        """Take in what was called until this moment, which takes as long as a call is written."""
+        if self._calls is not None:
+            time.sleep(WRITTEN)
+        self.refresh()
 
     def close(self) -> None:
         """Let the process go. Idempotent."""

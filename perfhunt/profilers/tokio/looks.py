@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX, SEVERAL
 from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.native.looker import NativeLooker
-from perfhunt.profilers.tokio.awaits import Await, AwaitKind, SocketTokens, await_at, most_telling
+from perfhunt.profilers.tokio.awaits import (
+    Await,
+    AwaitKind,
+    SocketTokens,
+    await_at,
+    in_application,
+    most_telling,
+)
 from perfhunt.profilers.tokio.following import CallsHalf, TokioCalls
 from perfhunt.profilers.tokio.permits import PermitUse, PermitWait
 from perfhunt.profilers.tokio.picture import TaskPicture
@@ -51,6 +59,8 @@ class TokioLooker(NativeLooker):
         self._libraries = (*linked_crates(f"/proc/{pid}/exe"), *_LANGUAGE)
         # By where a task waits for a time, how many wakers it has beside, at most.
         self._beside: dict[Stack, int] = {}
+        # Where libraries wait for a time beside what it is a limit to.
+        self._limits: set[Stack] = set()
         # By semaphore, in how many looks nobody, one, several had a permit.
         self._had: dict[int, Counter[int]] = {}
 
@@ -66,9 +76,12 @@ class TokioLooker(NativeLooker):
         picture = TaskPicture(self._pid, super().look())
         with self._followed.lock:
             self._followed.refresh()
+            at, tasks = time.monotonic(), self._followed.wakers.tasks
+            states = {each: task_state(self._read(each, HEADER.size)) for each in tasks}
+            self._followed.catch_up()  # else of a task's last poll the first waker may be all
             semaphores = self._followed.permits.semaphores
             held = [e for each in semaphores.items() for e in self._add_asking(picture, *each)]
-            self._add_waiting(picture)
+            self._add_waiting(picture, states, at)
         for task, stack, name in held:
             if task is None:
                 picture.work(stack, name)
@@ -104,28 +117,54 @@ class TokioLooker(NativeLooker):
             return [(None, works, name)] if waiting else []
         return [(self._task_of(each), _own(each.stack or ()), name) for each in holding]
 
-    def _add_waiting(self, picture: TaskPicture) -> None:
-        """Those that left a waker, but for what waits for a permit, which is known better."""
+    def _add_waiting(
+        self, picture: TaskPicture, states: Mapping[int, TaskState], at: Seconds
+    ) -> None:
+        """Those that left a waker, by the states they had then, but for what waits for a permit,
+        which is known better.
+        """
         over = list[int]()
-        for address, task in self._followed.wakers.tasks.items():
-            state = task_state(self._read(address, HEADER.size))
+        for address, state in states.items():
+            task = self._followed.wakers.tasks.get(address)
+            if task is None or task.left[-1].call.at > at:
+                continue  # it ran since
             if state.over:
                 over.append(address)
             if state.over or state.runs or picture.has(address):
                 continue
-            what = most_telling([self._await(left) for left in task.left], self._libraries)
+            awaits = [self._await(left) for left in task.left]
+            what = most_telling(awaits, self._libraries)
             if not state.queued and self._is_past(task, what, state) and self._is_at_client(task):
                 continue
             if what.kind is AwaitKind.PERMIT and self._followed.watches(CallsHalf.PERMITS):
                 continue
-            stack = what.own if what.kind is AwaitKind.TOLD else what.stack
-            if state.queued:
-                picture.add(address, stack, ThreadState.LOOP)
-            elif what.of_client:
-                picture.add(address, stack, ThreadState.POLL, what.on)
-            else:
-                picture.add(address, stack, _STATES[what.kind], what.on)
+            self._add_await(picture, address, awaits, what, queued=state.queued)
         self._followed.wakers.leave_out(over)
+
+    def _add_await(
+        self,
+        picture: TaskPicture,
+        address: int,
+        awaits: Sequence[Await],
+        what: Await,
+        *,
+        queued: bool,
+    ) -> None:
+        """One that waits for `what` of all that it awaits, named by the library's function that
+        asked for it where that is not the application's.
+        """
+        theirs = not in_application(what, self._libraries)
+        beside = (e for e in awaits if e is not what and e.kind is AwaitKind.TIME)
+        self._limits |= {e.own for e in beside if not in_application(e, self._libraries)}
+        stack = what.own if theirs or what.kind is AwaitKind.TOLD else what.stack
+        if queued:
+            picture.add(address, stack, ThreadState.LOOP)
+        elif what.of_client:
+            picture.add(address, stack, ThreadState.POLL, what.on)
+        elif theirs and what.own in self._limits:  # to what it awaits since an earlier poll
+            picture.add(address, stack, ThreadState.AWAIT)
+        else:
+            picture.add(address, stack, _STATES[what.kind], what.on)
 
     def _is_past(self, task: WaitingTask, what: Await, state: TaskState) -> bool:
         """Whether a task may have what it left its last wakers for: it ran since; or it left one at

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from perfhunt.analysis.blame.frames import has_inlined
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes
 from perfhunt.profilers.native.calls import SeenCall
@@ -19,7 +20,11 @@ _POLLS = re.compile(
     r"\btokio::runtime::task::(?:raw::poll|harness::(?!.*read_output)|core::Core\b)"
 )
 _WORKS = re.compile(r"\btokio::runtime::(?!io::|time::|task::(?:join|waker|core::Trailer))")
-_WAKER = re.compile(r"\btokio::runtime::task::waker::")  # a task's last call, which is no place
+# What only keeps a waker: a task's last calls, which are no place.
+_WAKER = re.compile(
+    r"\btokio::runtime::task::waker::|\bcore::task::wake::|\batomic_waker::|into_waker$"
+    r"|^<?(?:std|core)::(?:panic|panicking|ops::function)\b"
+)
 # Of a stack's top, in which is what a function that asks for something has in hand.
 _IN_HAND = 64  # words
 _WAKER_WORDS = 3  # of std::task::Context, in whichever order the compiler put them
@@ -73,6 +78,7 @@ def _own_part(stack: Stack) -> Stack:
     while end > 1 and _WAKER.search(stack[end - 1].function):
         end -= 1
     begin = _last(stack[:end], _POLLS) or _last(stack[:end], _WORKS)
+    begin -= begin > 0 and has_inlined(stack[begin - 1].function)
     return stack[begin:end]
 
 

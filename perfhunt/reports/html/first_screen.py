@@ -22,6 +22,7 @@ from perfhunt.reports.words import (
     bottleneck_words,
     busy_words,
     change_words,
+    cpu_words,
     measured,
     ms,
     place,
@@ -172,7 +173,7 @@ def _probe(run: Run) -> TrustItem:
         return TrustItem("Profiling", words, None)
     words = (
         f"Changed throughput by {change_words(effect, 'throughput')}, p99 by"
-        f" {change_words(effect, 'p99')}, CPU per request by {change_words(effect, 'cpu')}."
+        f" {change_words(effect, 'p99')}, CPU per request by {cpu_words(effect)}."
     )
     told = effect.flagged or _told(run, _OF_PROBE)
     if effect.note and not told:

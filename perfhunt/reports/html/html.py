@@ -45,6 +45,7 @@ from perfhunt.reports.words import (
     bottleneck_words,
     capacity_words,
     change_words,
+    cpu_words,
     criterion_words,
     held_at,
     ms,
@@ -299,5 +300,5 @@ def _probe_trust(effect: ProbeEffect) -> Iterator[tuple[str, object]]:
     yield "profiling changed throughput by", change_words(effect, "throughput") + flag
     yield "profiling changed p50 by", change_words(effect, "p50")
     yield "profiling changed p99 by", change_words(effect, "p99")
-    yield "profiling changed CPU per request by", change_words(effect, "cpu")
+    yield "profiling changed CPU per request by", cpu_words(effect)
     yield "about the probe", effect.note

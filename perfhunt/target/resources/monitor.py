@@ -29,8 +29,9 @@ from perfhunt.target.proc.sockets import (
     unix_paths,
 )
 from perfhunt.target.proc.threads import switches_by_thread
-from perfhunt.target.proc.tree import children, descendants
+from perfhunt.target.proc.tree import descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
+from perfhunt.target.resources.life import TargetLife
 from perfhunt.target.resources.port_watch import PortWatch
 from perfhunt.target.resources.unread import UnreadWatch
 from perfhunt.target.watcher import RESOURCES_OF_HOST, Watcher, affordable_period
@@ -108,6 +109,7 @@ class ResourceMonitor:
         self._sockets_at = self._tree_at = float("-inf")
         self._tree: list[int] = []
         self._port = PortWatch(target)
+        self._life = TargetLife(target, waiting=self._waiting)
         self._unread = UnreadWatch(target)
 
     def start(self) -> None:
@@ -138,22 +140,7 @@ class ResourceMonitor:
 
     def dead(self) -> str:
         """Why the target cannot be measured any more, as a sentence; "" while it lives."""
-        root = self._target.root
-        now = stat(root)
-        if now is None:
-            return f"The target (pid {root}) is gone"
-        if now.ended:
-            return f"The target (pid {root}) has ended and is a zombie"
-        if self._processes.get(root, now.identity) != now.identity:
-            return f"The target (pid {root}) is gone; another process has its number now"
-        workers = self._target.workers
-        if (
-            root not in workers
-            and not any(self._same(pid) for pid in workers)
-            and not children(root)
-        ):
-            return f"All workers of the target (pid {root}) are gone"
-        return self._port.taken
+        return self._life.ended() or self._port.taken
 
     def _same(self, pid: int) -> bool:
         now = stat(pid)

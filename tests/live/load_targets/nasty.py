@@ -13,6 +13,16 @@ async def garbage(reader, writer):
     writer.write(b"\x00\xff\x13 this is not HTTP\r\n\r\n")
 
 
+async def h2(reader, writer):
+    """A server's first frame of HTTP/2: SETTINGS, with one of them."""
+    writer.write(bytes.fromhex("000006 04 00 00000000 0003 00000064"))
+
+
+async def tls(reader, writer):
+    """A fatal alert: unexpected_message."""
+    writer.write(bytes.fromhex("15 0303 0002 020a"))
+
+
 async def half_body(reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
     return True
@@ -153,6 +163,8 @@ HOW = {
     f"/{f.__name__}": f
     for f in (
         garbage,
+        h2,
+        tls,
         half_body,
         half_chunk,
         half_head,

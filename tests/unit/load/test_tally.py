@@ -13,6 +13,7 @@ from perfhunt.load.tally import (
     StepTally,
     failures,
     response_and_service,
+    sizes,
     statuses,
 )
 from perfhunt.load.trials import StepEnd, build_trial
@@ -262,6 +263,15 @@ def test_failures_are_counted_by_their_kind_with_the_first_that_was_due() -> Non
         RouteFailure("timeout", 0, 1, 0.2, 10.0),
     )
     assert failures(np.array(ended[1:2], dtype=SAMPLE)) == ()
+
+
+def test_sizes_are_those_of_successes_by_powers_of_two() -> None:
+    ended = np.array([sample(0.1 * n, 0.01) for n in range(6)], dtype=SAMPLE)
+    ended["bytes"] = [0, 1, 1023, 1024, 2047, 2048]
+    failed = np.array([sample(0.7, 0.01, RequestOutcome.STATUS)], dtype=SAMPLE)
+    bare = np.array([sample(0.8, 0.01), sample(0.9, 0.01)], dtype=SAMPLE)
+    bare["status"] = [204, 304]  # which have no content, whatever was asked for
+    assert sizes(np.concatenate([ended, failed, bare])) == {0: 1, 9: 1, 10: 2, 11: 1}
 
 
 def test_later_steps_count_in_every_criterion_and_rate_and_not_in_the_pattern_of_arrivals() -> None:

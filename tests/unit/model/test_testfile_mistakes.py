@@ -108,7 +108,8 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
         (SLO + '[ramp]\nstart = "100/s"\nmax = "50/s"', "ramp.max", "below ramp.start"),
         (SLO + '[ramp]\nprecision = "80%"', "ramp.precision", "no precision"),
         (SLO + '[ramp]\nloop = "closed"', "ramp.loop", "locustfile"),
-        (SLO + '[target]\nurl = "127.0.0.1:8000"', "target.url", "http://"),
+        (SLO + '[target]\nurl = "127.0.0.1:8000"', "target.url", "http:// before"),
+        (SLO + '[target]\nurl = "localhost:8000"', "target.url", "'localhost:8000'"),
         (SLO + '[target]\nurl = "http://h:1/items"', "target.url", "path belongs in request"),
         (SLO + '[target]\nurl = "http://me:pw@h"', "target.url", "user name or password"),
         (

@@ -67,6 +67,15 @@ def test_an_address_is_named_as_the_dynamic_linker_names_it(function: str) -> No
     assert "libc" in frame.file
 
 
+def test_all_names_of_one_function_are_known() -> None:
+    place = ProcessImage(os.getpid()).place(address_of("write"))
+    assert place is not None
+    libc = Elf(place.file)
+    own = libc.address_of(place.offset + address_of("write") - place.begin)
+    assert libc.names_at(own or 0) >= {"write", "__write"}
+    assert not libc.names_at((own or 0) + 1)
+
+
 def test_what_is_no_code_is_none() -> None:
     image = ProcessImage(os.getpid())
     heap = ctypes.create_string_buffer(64)
@@ -204,3 +213,48 @@ def test_who_sleeps_for_no_lock_waits_for_one_of_several_things(
 ) -> None:
     stack = tuple(Frame(name, kind=FrameKind.NATIVE) for name in functions.split())
     assert _is_condition(stack) is several
+
+
+def test_who_writes_under_a_lock_of_many_readers_is_read_of_the_c_library() -> None:
+    lock = ctypes.create_string_buffer(64)  # sizeof(pthread_rwlock_t) is 56
+    LIBC.pthread_rwlock_init(lock, None)
+    writes, done = threading.Event(), threading.Event()
+    tids: list[int] = []
+
+    def write() -> None:
+        tids.append(threading.get_native_id())
+        LIBC.pthread_rwlock_wrlock(lock)
+        writes.set()
+        done.wait()
+        LIBC.pthread_rwlock_unlock(lock)
+
+    def read() -> None:
+        LIBC.pthread_rwlock_rdlock(lock)
+        LIBC.pthread_rwlock_unlock(lock)
+
+    def other() -> None:
+        LIBC.pthread_rwlock_wrlock(lock)
+        LIBC.pthread_rwlock_unlock(lock)
+
+    threads = [threading.Thread(target=target) for target in (write, read, other)]
+    threads[0].start()
+    writes.wait()
+    for thread in threads[1:]:
+        thread.start()
+    here = range(ctypes.addressof(lock), ctypes.addressof(lock) + len(lock))
+    try:
+        with closing(NativeLooker(os.getpid())) as looker:
+            for _ in range(1000):  # until both of them sleep
+                samples = looker.look()
+                on = {s.wait_on for s in samples if s.wait_on.startswith("futex:0x")}
+                slept_on = {each for each in on if int(each[6:], 16) in here}
+                if len(slept_on) == 2:
+                    break
+        holding = {sample.tid: sample.holds for sample in samples if sample.holds}
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert len(slept_on) == 2
+    assert holding[tids[0]] >= slept_on
+    assert all(tid == tids[0] or not slept_on & holds for tid, holds in holding.items())

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.profilers.native.calls import SeenCall
 from perfhunt.profilers.native.unwind import Registers
-from perfhunt.profilers.tokio.awaits import Await, AwaitKind, most_telling
+from perfhunt.profilers.tokio.awaits import Await, AwaitKind, in_application, most_telling
+from perfhunt.profilers.tokio.stacks import TaskStacks
 from perfhunt.profilers.tokio.wakers import HEADER, LeftWakers, task_state
 from perfhunt.target.proc.sockets import SocketLead
 
@@ -112,3 +114,43 @@ def test_the_wait_of_a_request_is_told_from_what_else_its_task_waits_for(
 ) -> None:
     assert most_telling(awaits, LIBRARIES) == telling
     assert most_telling(awaits[::-1], LIBRARIES) == telling
+
+
+@pytest.mark.parametrize(("each", "ours"), [(NAP, True), (LIMIT, False), (KEEP_ALIVE, False)])
+def test_a_library_that_limits_a_wait_is_told_from_the_application_that_asks_for_a_time(
+    each: Await, ours: bool
+) -> None:
+    assert in_application(each, LIBRARIES) is ours
+
+
+class Walked:
+    """An image and an unwinder in one: addresses count the functions of a stack, root first."""
+
+    def __init__(self, *functions: str) -> None:
+        self.functions = functions
+
+    def code_among(self, words: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray:
+        return np.nonzero(words < 0)[0]
+
+    def walk(self, at: Registers, copy: object) -> tuple[list[int], bool]:
+        return list(reversed(range(len(self.functions)))), True
+
+    def calls(self, address: int) -> Stack:
+        return stack(self.functions[address])
+
+
+def test_a_stack_ends_in_what_waits_and_not_in_what_keeps_its_waker() -> None:
+    sleeps = "<tokio::time::sleep::Sleep as core::future::future::Future>::poll"
+    walked = Walked(
+        "tokio::runtime::task::raw::poll",
+        "tower_http::timeout::service::ResponseFuture::poll",
+        sleeps,
+        "tokio::sync::task::atomic_waker::AtomicWaker::register_by_ref",
+        "std::panicking::catch_unwind",
+        "<core::panic::unwind_safe::AssertUnwindSafe as core::ops::function::FnOnce>::call_once",
+        "<&core::task::wake::Waker as tokio::sync::task::atomic_waker::WakerRef>::into_waker",
+        "<core::task::wake::Waker as core::clone::Clone>::clone",
+        "tokio::runtime::task::waker::clone_waker",
+    )
+    own = TaskStacks(walked, walked).of(left(1.0))  # type: ignore[arg-type]
+    assert [frame.function for frame in own] == [walked.functions[1], sleeps]

@@ -9,7 +9,8 @@ import pytest
 from perfhunt.model.knee import Knee
 from perfhunt.model.latency import RouteFailure, TaskTime
 from perfhunt.model.question import RequestTemplate
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunEnd, RunKind
+from perfhunt.model.slo import Judgement, Measure, Objective, judge
 from perfhunt.model.trial import RouteResult, Trial
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.requests.failures import (
@@ -18,6 +19,7 @@ from perfhunt.reports.requests.failures import (
     failed_where_it_holds,
     generator_notes,
 )
+from perfhunt.reports.verdict_sentence import verdict_sentence
 from tests.sample_run import aborted_run, sample_run
 
 SECRET = "canary4711x"
@@ -47,6 +49,22 @@ def failing(*, kept: bool = True, codes: dict[int, int] | None = None) -> Run:
 def test_requests_that_failed_alike_are_counted_over_all_trials(kept: bool) -> None:
     (kind,) = failed_requests(failing(kept=kept))
     assert kind.sentence == "14 of 14 requests to list: answered 401 Unauthorized, at 15/s to 30/s"
+
+
+def test_a_percentile_of_quick_failures_is_not_told_as_what_missed() -> None:
+    quick = judge(Objective(Measure.LATENCY, "p99", "<=", 0.1), 0.004, 14)
+    run = replace(
+        failing(),
+        kind=RunKind.SMOKE,
+        ended=RunEnd.COMPLETE,
+        verdict=Judgement.MISSED,
+        judged=(replace(quick, verdict=Judgement.MISSED),),
+        judged_at=15.0,
+    )
+    assert verdict_sentence(run).startswith(
+        "SLO missed at 15/s: latency.p99 <= 100 ms was asked, and 7 of 7 requests to list:"
+        " answered 401 Unauthorized, at 15/s."
+    )
 
 
 def test_the_first_example_is_the_earliest_and_holds_no_value_of_the_query() -> None:

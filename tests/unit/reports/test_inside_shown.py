@@ -90,3 +90,11 @@ def test_a_look_that_was_not_had_says_why() -> None:
     missing = InsideLook(InsideTool.SCALENE, 10.0, 0.0, missing="python3 has no scalene.")
     run = replace(RUN, inside=(missing,))
     assert inside_lines(run) == ("scalene: not seen: python3 has no scalene.",)
+
+
+def test_what_would_name_a_function_that_was_inlined_into_a_librarys_is_said_beside_it() -> None:
+    first = replace(RUN.findings[0], leaves=())
+    for name in ("<F as axum::Handler>::call", "tokio::poll (src/main.rs:30 inlined)"):
+        (said,) = beside(RUN, replace(first, function=name))
+        assert "debug = 1" in said
+    assert not beside(RUN, replace(first, function="<shop::order as axum::Handler>::call"))

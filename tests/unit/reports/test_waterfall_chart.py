@@ -57,7 +57,7 @@ def test_without_parts_there_is_no_picture(run: Run) -> None:
 def test_why_there_is_none_is_said() -> None:
     run = with_waterfall(Waterfall(missing="The service was seen at one load only."))
     assert "The service was seen at one load only." in FORMATS["html"].render(run)
-    assert "not split into its parts: The service was seen" in FORMATS["terminal"].render(run)
+    assert "not split into its parts. The service was seen" in FORMATS["terminal"].render(run)
 
 
 def test_the_lines_of_the_terminal_sum_to_the_growth() -> None:

@@ -92,6 +92,8 @@ def test_nothing_is_listed_of_nothing(tmp_path: Path) -> None:
     assert history(tmp_path) == history(tmp_path / "none") == ()
     (tmp_path / "runs").write_text("no directory")
     assert history(tmp_path) == ()
+    with pytest.raises(StoreError, match="is not a directory"):
+        history(tmp_path / "runs")
 
 
 def damaged(text: str | bytes) -> Callable[[Path], None]:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.errors import TargetNotFound
+from perfhunt.model.question import ProcessSelector
 from perfhunt.target import find
 from perfhunt.target.proc import cgroup
 from perfhunt.target.process import process_of
+from perfhunt.target.selection import selected
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,25 @@ def test_a_go_program_may_use_as_many_cores_as_it_was_told_to(
     me = process_of(os.getpid())
     assert me is not None
     assert find._cpu_limit(replace(me, runtime=runtime)) == limit
+
+
+def test_perfhunts_own_pid_is_told_as_that() -> None:
+    with pytest.raises(TargetNotFound) as refused:
+        find.find_target(ProcessSelector(pid=os.getpid()))
+    assert "is perfhunt itself" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(PermissionError, "another user's process"), (ProcessLookupError, "there is no process")],
+)
+def test_a_process_that_proc_hides_is_not_said_to_be_none(
+    raised: type[OSError], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(pid: int, signal: int) -> None:
+        raise raised(pid, signal)
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    beyond = 1 << 22  # the largest pid there may be is one less (PID_MAX_LIMIT)
+    with pytest.raises(TargetNotFound, match=told):
+        selected(ProcessSelector(pid=beyond), None)

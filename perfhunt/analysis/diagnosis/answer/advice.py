@@ -4,6 +4,7 @@ evidence, or what to do about something that is no function.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
@@ -108,7 +109,7 @@ def next_step(
     if isinstance(knee, NoKnee) and knee.code is NoKneeCode.ERRORS_AT_ONCE:
         return (
             f"Find out why it fails at any load ({knee.reason.rstrip('.')}): send one such request"
-            " by hand, mend it, then: perfhunt investigate --pid PID"
+            f" by hand{_in_tls(evidence)}, mend it, then: perfhunt investigate --pid PID"
         )
     category = BottleneckClass.UNDETERMINED if bottleneck is None else bottleneck.category
     if category is _C.LIMITER and findings and _C.LIMITER in kinds:
@@ -123,6 +124,13 @@ def next_step(
     if not findings:
         return f"No function could be named: {_how_to_see(evidence)}"
     return _about_functions(findings, kinds, category, evidence, knee)
+
+
+def _in_tls(evidence: Evidence) -> str:
+    """To try TLS, where every connection was closed without an answer."""
+    ended = sum((Counter(trial.outcomes) for trial in evidence.trials), Counter[str]())
+    closed = ended.total() == ended["reset"] > 0
+    return ", also with https://, which may be what it speaks" if closed else ""
 
 
 def _besides(findings: Sequence[Finding], category: BottleneckClass, knee: Knee | NoKnee) -> str:

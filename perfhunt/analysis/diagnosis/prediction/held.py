@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from perfhunt.analysis.blame.reading import SpanReading
 from perfhunt.analysis.blame.wait_for import THRESHOLDS, Contention
+from perfhunt.model.units import times
 
 # Mean number of waiters, and how many of them were seen, from which a lock is known to be one: it
 # may limit the service once something else does not.
@@ -31,10 +32,9 @@ def not_known(knee: SpanReading) -> str:
         return ""
     what, where = "pool" if most.is_pool else "lock", most.waiter[0]
     if is_seldom(most, knee):
-        met = round(_seen(most, knee))
-        often = "once" if met == 1 else f"{met} times"
+        met = times(round(_seen(most, knee)))
         return (
-            f"; who waits for the {what} in {where} was met {often} only, too seldom to say how"
+            f"; who waits for the {what} in {where} was met {met} only, too seldom to say how"
             " long it is kept"
         )
     if not most.is_pool and most.concurrent >= THRESHOLDS.several:

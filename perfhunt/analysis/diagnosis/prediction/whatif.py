@@ -138,8 +138,9 @@ def _told(finding: Finding, basis: Basis, relief: Relief) -> Finding:
         return replace(
             finding,
             withheld=(
-                f"nothing that was measured says what would be the limit without it: {_FURTHEST:g}"
-                " times as much fills no known resource"
+                "without it no known resource would be full at"
+                f" {format_rate(_FURTHEST * basis.model.capacity)}, {_FURTHEST:g} times the"
+                " capacity: what would limit it first, nothing that was measured says"
             ),
         )
     known = predict(finding.members, basis, relief)

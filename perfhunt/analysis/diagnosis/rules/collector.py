@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.diagnosis.features import Features
-from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, part, ramp
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, of_added, part, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.units import Share, format_share
 
@@ -31,10 +31,10 @@ def collector(features: Features) -> ClassScore:
     taken = part(features.collecting, features.cpu or 0.0)
     full = ramp(max(features.of_cores, features.process_cpu), COLLECTOR.of_cores)
     value = max(ramp(features.paused, COLLECTOR.paused), full * ramp(taken, COLLECTOR.of_cpu))
-    share = format_share(features.share(Cause.COLLECTOR))
+    share = of_added(features, features.share(Cause.COLLECTOR))
     still = (
         f"Every thread stood still for the collector in {format_share(features.paused)} of the"
-        f" time, which is {share} of the latency that load added."
+        f" time, which is {share}."
     )
     used = (
         f"Collecting used {features.collecting:.2f} of the {features.cpu or 0:.2f} cores that the"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.diagnosis.features import BLOCKING, Features
 from perfhunt.analysis.diagnosis.rules.collector import left_by_collector
-from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, ramp
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, of_added, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.units import format_share
 
@@ -77,7 +77,7 @@ def event_loop_blocked(features: Features) -> ClassScore:
         f" ({loop.state})."
     )
     # Of those who wait for the loop meanwhile it says nothing, so a little of it is none.
-    added = f"That is {format_share(share)} of the latency that load added."
+    added = f"That is {of_added(features, share)}."
     told = (added,) if share > LOOP_BLOCKED.added[0] else ()
     evidence = (slept, *told, *_long_polls(features))
     return ClassScore(BottleneckClass.EVENT_LOOP_BLOCKED, value, evidence)

@@ -15,13 +15,14 @@ from perfhunt.analysis.diagnosis.rules.score import (
     RampBounds,
     as_sentence,
     nothing,
+    of_added,
     outside_cpu,
     part,
     ramp,
 )
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import PeerKind, ThreadState
-from perfhunt.model.units import Share, format_share
+from perfhunt.model.units import Share
 
 _NAMED = 2  # peers named in the evidence
 # Requests that wait while no thread works on them, from which they are a queue and not the error of
@@ -107,7 +108,7 @@ def _peers_of(features: Features, kind: PeerKind, category: BottleneckClass) -> 
         for load in named[:_NAMED]
         if awaited.get(load)
     ]
-    evidence.append(f"That is {format_share(share)} of the latency that load added.")
+    evidence.append(f"That is {of_added(features, share)}.")
     return ClassScore(category, max(waited, full), tuple(evidence))
 
 

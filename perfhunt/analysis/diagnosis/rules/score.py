@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.units import Share
+from perfhunt.model.units import Share, format_share
 
 # From where to where a feature is evidence, in the feature's own unit.
 RampBounds: TypeAlias = tuple[float, float]
@@ -54,6 +54,12 @@ def outside_cpu(features: Features, value: float, full: Share | None = None) -> 
         value *= 1.0 - WAITS.taken * ramp(features.loop.blocked, WAITS.loop_blocked)
     of_cores = max(features.of_cores, features.filled) if full is None else full
     return value * (1.0 - WAITS.taken * ramp(of_cores, WAITS.of_cores))
+
+
+def of_added(features: Features, share: Share) -> str:
+    """`34 % of the latency that load added`; of latency as it stands, where no growth is known."""
+    whole = "latency that load added" if features.compared else "latency that was seen"
+    return f"{format_share(share)} of the {whole}"
 
 
 def as_sentence(words: object) -> str:

@@ -13,6 +13,7 @@ from perfhunt.analysis.diagnosis.rules.score import (
     RampBounds,
     as_sentence,
     nothing,
+    of_added,
     outside_cpu,
     ramp,
 )
@@ -77,7 +78,7 @@ def limiter(features: Features) -> ClassScore:
         for c in features.contentions
         if c.paced
     ]
-    evidence.append(f"Waiting for it is {format_share(share)} of the latency that load added.")
+    evidence.append(f"Waiting for it is {of_added(features, share)}.")
     return ClassScore(BottleneckClass.LIMITER, paced, tuple(evidence))
 
 
@@ -94,7 +95,7 @@ DISK = DiskThresholds()
 def disk(features: Features) -> ClassScore:
     """Threads wait for storage."""
     share = features.share_anywhere(ThreadState.DISK)
-    evidence = [f"Waiting for storage is {format_share(share)} of the latency that load added."]
+    evidence = [f"Waiting for storage is {of_added(features, share)}."]
     if features.psi_io is not None:
         stalled = format_share(features.psi_io)
         evidence.append(f"Some task waited for storage {stalled} of the time.")

@@ -18,13 +18,14 @@ from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
     nothing,
+    of_added,
     outside_cpu,
     part,
     ramp,
 )
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Share, format_share
+from perfhunt.model.units import Share
 
 _LEAST_HELPERS = 2  # threads: a single one is no pool
 _SEVERAL = HOLDING.several
@@ -52,13 +53,16 @@ def lock(features: Features) -> ClassScore:
     value = outside_cpu(features, ramp(share, LOCK.added))
     by_polling = polled(features) * (1.0 - asked_again(features))
     if by_polling > value:
-        sentence = f"{slept_words(features)}: threads sleep until something is free."
+        sentence = (
+            f"{slept_words(features)}: requests sleep until something is free that they ask for"
+            " again and again, or until a rate limiter lets them go."
+        )
         return ClassScore(BottleneckClass.LOCK, by_polling, (sentence,))
     if (by_elimination := _lock_by_elimination(features)) > value:
         sentence = (
-            f"In {format_share(features.share(HIDDEN))} of the latency that load added no thread"
-            " ran, or waited for a CPU, a disk or another service: requests wait for each other"
-            " inside the process, for what its stacks would tell."
+            f"In {of_added(features, features.share(HIDDEN))} no thread ran, or waited for a CPU, a"
+            " disk or another service: requests wait for each other inside the process, for what"
+            " its stacks would tell."
         )
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not (c.is_pool or c.handoff or c.paced)]
@@ -68,7 +72,7 @@ def lock(features: Features) -> ClassScore:
     ]
     evidence += [_one_of_many(c) for c in locks[:1] if not c.told and c.concurrent >= _SEVERAL]
     evidence += _told_by_runtime(features, ThreadState.LOCK)
-    evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
+    evidence.append(f"Waiting for locks is {of_added(features, share)}.")
     return ClassScore(BottleneckClass.LOCK, value, tuple(evidence))
 
 
@@ -145,7 +149,7 @@ def pool(features: Features) -> ClassScore:
             f" with {open_to} connections open elsewhere."
         )
         value *= ramp(features.unseen / max(open_to, 1), POOL.per_connection)
-    evidence.append(f"Waiting for a pool is {format_share(share)} of the latency that load added.")
+    evidence.append(f"Waiting for a pool is {of_added(features, share)}.")
     value = outside_cpu(features, value)
     return ClassScore(BottleneckClass.POOL, value, tuple(evidence))
 
@@ -262,5 +266,5 @@ def sleep(features: Features) -> ClassScore:
     share = share_of(ThreadState.SLEEP)
     value = SLEEP.certain * outside_cpu(features, ramp(share, SLEEP.added))
     value *= 1.0 - ramp(polled(features), SLEEP.polled)
-    sentence = f"Sleeping is {format_share(share)} of the latency that load added."
+    sentence = f"Sleeping is {of_added(features, share)}."
     return ClassScore(BottleneckClass.SLEEP, value, (sentence,))

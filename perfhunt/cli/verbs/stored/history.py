@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from perfhunt.errors import UsageError
 if TYPE_CHECKING:
     from perfhunt.jobs.stored.history import PredictionHistory
     from perfhunt.store.ledger import LedgerRow, PredictionRow
+
+_FOUND = 80  # characters: the columns behind begin at the same place in all rows
 
 
 def history(
@@ -72,8 +75,9 @@ def history(
     elif not rows:
         console.out(f"no runs under {store}: make one with perfhunt investigate --pid PID")
     else:
-        for row in rows:
-            console.out(row_line(row))
+        columns, _ = console.size((sys.maxsize, 0))
+        for line in (line for row in rows for line in row_lines(row, columns)):
+            console.out(line)
 
 
 def show_drawn(
@@ -134,16 +138,18 @@ def prediction_line(row: PredictionRow) -> str:
     return f"{row.verification}  {row.function}  {prediction_sentence(score_of(row))}"
 
 
-def row_line(row: LedgerRow) -> str:
-    """One run in a line."""
+def row_lines(row: LedgerRow, columns: int) -> tuple[str, ...]:
+    """One run in a line, or in two where that is wider than the terminal."""
     from perfhunt.model.run import RunEnd
 
     revision = (row.git_revision[:9] + ("+" if row.git_dirty else "")) or "no git"
     ended = "" if row.ended == RunEnd.COMPLETE else f"  [{row.ended}]"
-    return (
-        f"{row.id}  {row.kind:<11} {row.verdict:<8} {_knee(row):<34}"
-        f" {row.bottleneck:<14} {row.top_function}  {revision}{ended}"
-    )
+    found = f"{row.id}  {row.kind:<11} {row.verdict:<8} {_knee(row)}"
+    whole = f"{found:<{_FOUND}} {row.bottleneck:<14} {row.top_function}  {revision}{ended}"
+    if len(whole) <= columns:
+        return (whole,)
+    rest = "  ".join(filter(None, (row.bottleneck, row.top_function, revision)))
+    return found, f"  {rest}{ended}"
 
 
 def _knee(row: LedgerRow) -> str:

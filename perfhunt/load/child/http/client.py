@@ -31,6 +31,7 @@ REMEMBER = 256  # heads at a time
 FORGET = 8  # times that they were all forgotten, in one trial, until it is no use
 # Idempotent methods (RFC 9110, 9.2.2): a request that met a closing connection may be sent again.
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+_UNENDED = "the answer began, and did not end in time (a stream?)"
 _EXHAUSTED = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )
@@ -225,6 +226,8 @@ class Client:
                 oldest = next(iter(group))
                 if now - oldest.sent < self.limits.timeout:
                     break
+                if oldest.size:
+                    self.counts.note(_UNENDED)
                 oldest.size = 0
                 self.finished(
                     oldest, oldest.sent + self.limits.timeout, RequestOutcome.TIMEOUT, keep=False

@@ -14,7 +14,7 @@ import gevent.monkey
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from perfhunt.load.child.http.address import ServerAddress
-from perfhunt.load.child.http.framing import ResponseHead
+from perfhunt.load.child.http.framing import ResponseHead, spoken
 from perfhunt.load.child.http.wire import WireCounts
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.latency import RequestOutcome
@@ -231,7 +231,9 @@ class Connection:
             self._parser.feed_data(content)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.complete:
-                self.fail(RequestOutcome.PROTOCOL, f"{type(error).__name__}: {error}", now)
+                other = spoken(content) if self.size == len(content) else ""
+                why = other or f"{type(error).__name__}: {error}"
+                self.fail(RequestOutcome.PROTOCOL, why, now)
                 return
             self.keep = False
             client.counts.stray += 1

@@ -8,7 +8,20 @@ import re
 
 MAX_HEAD = 1 << 16
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
+# How what is no HTTP/1 begins: records of TLS (RFC 8446, 5.1), and HTTP/2's first frame, which is
+# SETTINGS of stream 0 (RFC 9113, 3.4).
+_OTHERS = (
+    (re.compile(rb"[\x15\x16]\x03[\x00-\x04]"), "TLS: is target.url to begin with https://?"),
+    (re.compile(rb"\x00..\x04.\x00{4}", re.DOTALL), "HTTP/2 alone: a k6 script can speak it"),
+)
 _FRAMED = re.compile(rb"^(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+def spoken(first: bytes) -> str:
+    """What a server speaks whose first bytes are no HTTP/1, with what to do; "" where it is not
+    known.
+    """
+    return next((f"it speaks {what}" for begins, what in _OTHERS if begins.match(first)), "")
 
 
 class ResponseHead:

@@ -13,6 +13,14 @@ from perfhunt.load.child.http.inspecting import InspectingConnection
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
+_PLAIN = " (it speaks no TLS: is target.url to begin with http://?)"
+# What OpenSSL's words for a failure mean here, and what to do.
+_MEANS = {
+    "CERTIFICATE_VERIFY_FAILED": " (verify_tls = false in [target] takes any certificate)",
+    "WRONG_VERSION_NUMBER": _PLAIN,
+    "RECORD_LAYER_FAILURE": _PLAIN,
+}
+
 
 class TlsConnection(InspectingConnection):
     """A connection whose bytes pass through an ssl.SSLObject. The handshake counts as part of the
@@ -97,7 +105,8 @@ class TlsConnection(InspectingConnection):
         if not self.payload:
             self.client.dropped(self)
         else:
-            self.fail(RequestOutcome.TLS, f"TLS: {error.reason or error}", monotonic())
+            means = _MEANS.get(error.reason or "", "")
+            self.fail(RequestOutcome.TLS, f"TLS: {error.reason or error}{means}", monotonic())
 
     def close(self) -> None:
         super().close()

@@ -178,6 +178,7 @@ CAUSES: dict[str, dict[str, str]] = {
         "flagged": "Whether it disturbed the service.",
         "note": "Remark.",
         "between": "Where each ratio is at 95 %, by its key here; without those not known.",
+        "cpu_waits": "`cpu` while waits were looked at; null: together with the profile.",
     },
     "Caution": {"code": "Stable code.", "sentence": "The doubt.", "next": "The next command."},
     "InsideLook": {

@@ -293,6 +293,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "outcomes": _OUTCOMES,
         "over": "Criterion to requests of this route over its limit.",
         "failures": "Its requests that failed, by how they did, the most first.",
+        "sizes": "Bytes of answers that count as success, to count; 14: from 2**14 to below 2**15.",
     },
     "RouteFailure": {
         "outcome": "How they ended: status, timeout, connect, reset, ...",

@@ -28,6 +28,7 @@ _OPTIONAL = {
     *("launched", "inside", "code_sha256"),
     *("login", "session_values", "sessions", "smoke", "extract", "think", "then"),
     *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why", "failures"),
+    *("sizes", "cpu_waits"),
 }
 
 

@@ -13,9 +13,11 @@ from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import name_of_helpers
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
+from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from tests.unit.analysis.diagnosis.field import KNEE
 from tests.unit.scenes import profile, series
+from tests.unit.trials import HELD
 
 SEEN = Evidence(Span(95.0, profile=profile(pay=500), instants=series(*[["serve>pay sleep"]] * 9)))
 PAY = Finding(
@@ -147,3 +149,17 @@ def test_nothing_captured_is_for_the_doctor_and_node_needs_its_inspector() -> No
     nothing = Evidence(Span(95.0))
     assert "perfhunt doctor" in advised("lock", evidence=nothing)
     assert "--open-target" in advised("lock", evidence=replace(nothing, runtime="node"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "https"), [({"reset": 9}, True), ({"reset": 8, "ok": 1}, False), ({}, False)]
+)
+def test_where_every_connection_is_closed_unanswered_tls_is_to_be_tried(
+    outcomes: dict[str, int], https: bool
+) -> None:
+    refused = NoKnee(NoKneeCode.ERRORS_AT_ONCE, "9 of 9 requests failed")
+    evidence = replace(SEEN, trials=(replace(HELD, outcomes=outcomes),))
+    unknown = Bottleneck(BottleneckClass.UNDETERMINED, 0.0, ("seen",))
+    step = next_step((), frozenset(), unknown, refused, evidence)
+    assert ("https://" in step) == https
+    assert "send one such request by hand" in step

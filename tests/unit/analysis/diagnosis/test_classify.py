@@ -93,6 +93,14 @@ def test_what_parts_grew_by_is_no_class_while_answers_took_no_longer() -> None:
     assert judged(at(50.0, 0.062, *[3, 4] * 16), before).category == "undetermined"
 
 
+def test_a_share_is_told_of_what_it_is_a_share_of() -> None:
+    moment = ["serve>view>pay lock@A"] * 4
+    knee = Span(100.0, service=0.05, instants=series(*[moment] * 32), resources=used(0.3))
+    seen = "Waiting for locks is 100 % of the "
+    assert f"{seen}latency that load added." in judged(knee).evidence
+    assert f"{seen}latency that was seen." in judged(knee, None).evidence
+
+
 @pytest.mark.parametrize(
     ("name", "called"),
     [

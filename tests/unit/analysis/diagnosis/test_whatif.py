@@ -319,7 +319,8 @@ def test_what_fills_no_known_resource_has_no_number_but_the_reason() -> None:
     evidence = replace(ONE_GIL, knee=replace(ONE_GIL.knee, profile=profile(score=990, render=10)))
     found = predicted(evidence, climb())["score"]
     assert found.what_if is None
-    assert "10 times as much fills no known resource" in found.withheld
+    assert "no known resource would be full at" in found.withheld
+    assert ", 10 times the capacity" in found.withheld
 
 
 def test_python_code_beside_native_code_is_left_with_one_gil() -> None:

@@ -58,11 +58,15 @@ def test_other_work_that_load_added_most_of_stands() -> None:
 
 
 def test_a_class_that_the_waterfall_contradicts_keeps_less_of_its_score() -> None:
-    third = weighed(BottleneckClass.LOCK, part(LatencyPart.DISK, 10), part(LatencyPart.LOCK, 5))
+    third = weighed(BottleneckClass.LOCK, part(LatencyPart.SLEEP, 10), part(LatencyPart.LOCK, 5))
     assert third.category is BottleneckClass.LOCK
     assert third.score == pytest.approx(0.35)  # 0.98 / 3 is less than any answer has
-    # What is asked for again and again is slept for, and is a lock's class for that.
-    assert weighed(BottleneckClass.LOCK, part(LatencyPart.SLEEP, 10)).score == 0.98
+
+
+def test_sleep_that_load_added_is_what_a_lock_is_about_that_is_asked_for_again_and_again() -> None:
+    slept = part(LatencyPart.SLEEP, 4.9)
+    assert weighed(BottleneckClass.LOCK, slept).score == 0.98
+    assert weighed(BottleneckClass.LOCK, slept, part(LatencyPart.LOCK, 0.2)).score < 0.98
 
 
 def doubts(knee: Knee | NoKnee, *trials: Trial, watched: bool = True) -> dict[CautionCode, Caution]:

@@ -82,6 +82,15 @@ def test_a_cost_in_cpu_within_what_quiet_spans_differ_by_is_none() -> None:
     assert cpu_taken(probe_effect((trial(0.1, overload="late"),), (trial(0.1),))) is None
 
 
+def test_what_looking_at_waits_takes_is_not_in_the_cpu_that_functions_are_told_to_have() -> None:
+    quiet = (trial(0.1, cpu=0.5), trial(0.1, cpu=0.5))
+    effect = probe_effect(quiet, (trial(0.1, cpu=0.5),), (trial(0.1, cpu=0.8),))
+    assert effect.cpu == pytest.approx(1.0)
+    assert effect.cpu_waits == pytest.approx(1.6)
+    assert cpu_taken(effect) is None
+    assert effect.between["cpu_waits"].low > 1
+
+
 def test_the_interval_of_a_p99_is_that_of_its_seconds() -> None:
     def seconds(*p99s: float) -> Trial:
         rows = [
