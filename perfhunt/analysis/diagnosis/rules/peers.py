@@ -70,8 +70,9 @@ def downstream(features: Features) -> ClassScore:
     waited = _peers_of(features, PeerKind.SERVICE, BottleneckClass.DOWNSTREAM)
     asked = polled(features) * asked_again(features)
     if asked > waited.value:
-        again = f"{slept_words(features)}, where another service is asked: again and again."
-        waited = replace(waited, value=asked, evidence=(again, *waited.evidence))
+        again = f"{slept_words(features)}: requests sleep before they ask another service again."
+        # What they wait for its answers is little beside that, and no reason.
+        waited = replace(waited, value=asked, evidence=(again, *waited.evidence[:-1]))
     failures = features.failures
     if failures is None or not failures.of_proxy:
         return waited
