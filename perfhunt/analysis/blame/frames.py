@@ -85,6 +85,9 @@ _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<
 
 # What runs when a file is imported or started.
 MODULE = "<module>"
+# The file that CPython 3.12 and later name for the frame which they put between the call of a class
+# and its `__init__` (specialize.c, _Py_InitCleanup).
+_MAKES_AN_OBJECT = "__init__"
 _NOT_INSTALLED = Application()  # nothing of what is installed is the application
 # Of the different stacks with the application's code or that of the command's distribution, the
 # part with the user's own, beyond which the distribution is a server for it: the majority.
@@ -190,6 +193,8 @@ class Code:
         if any(file.startswith((f"{path}/", f"{path}.")) for path in self.libraries):
             return Origin.LIBRARY
         if not file or file.startswith("<") or file in self.launchers or _STDLIB.search(file):
+            return Origin.RUNTIME
+        if file == _MAKES_AN_OBJECT:
             return Origin.RUNTIME
         return Origin.APP
 

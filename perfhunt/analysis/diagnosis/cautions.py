@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.answer.advice import tied
-from perfhunt.analysis.diagnosis.answer.load_doubts import about_load
+from perfhunt.analysis.diagnosis.answer.load_doubts import about_load, when_held
 from perfhunt.analysis.diagnosis.features import wire_at_knee
 from perfhunt.analysis.diagnosis.known.runtimes import compiling
 from perfhunt.analysis.diagnosis.known.short_lived import short_lived
@@ -81,7 +81,7 @@ def cautions(
         *_about_absence(evidence, knee),
         *missing,
         *about_load(trials, knee),
-        *_about_knee(knee, findings),
+        *_about_knee(knee, findings, when_held(trials)),
         *about_probe(effect),
         *_about_profile(evidence),
         *partly,
@@ -93,7 +93,7 @@ def cautions(
     )
 
 
-def _about_knee(knee: Knee | NoKnee, findings: Sequence[Finding]) -> Iterator[Caution]:
+def _about_knee(knee: Knee | NoKnee, findings: Sequence[Finding], held: str) -> Iterator[Caution]:
     if isinstance(knee, NoKnee):
         yield Caution(
             CautionCode.NO_KNEE,
@@ -111,7 +111,7 @@ def _about_knee(knee: Knee | NoKnee, findings: Sequence[Finding]) -> Iterator[Ca
         yield Caution(
             CautionCode.KNEE_WIDE,
             f"The knee is only known to lie between {format_rate(knee.low)}"
-            f" and {format_rate(knee.high)}.",
+            f" and {format_rate(knee.high)}{held}.",
             "Give the ramp a larger budget.",
         )
 

@@ -17,7 +17,8 @@ _FITTING: Mapping[BottleneckClass, frozenset[BottleneckClass]] = {
     ),
     _C.LOCK: frozenset({_C.LOCK, _C.SLEEP}),
     _C.POOL: frozenset({_C.POOL, _C.DATABASE, _C.DOWNSTREAM, _C.OTHER}),
-    _C.DOWNSTREAM: frozenset({_C.DOWNSTREAM, _C.OTHER}),
+    # Who is refused there sleeps before asking again.
+    _C.DOWNSTREAM: frozenset({_C.DOWNSTREAM, _C.SLEEP, _C.OTHER}),
     _C.DATABASE: frozenset({_C.DATABASE, _C.DOWNSTREAM, _C.OTHER}),
     _C.WORKERS: frozenset(
         {_C.WORKERS, _C.SLEEP, _C.DATABASE, _C.DOWNSTREAM, _C.DISK, _C.LOCK, _C.OTHER}

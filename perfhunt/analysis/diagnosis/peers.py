@@ -19,7 +19,7 @@ from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.model.states import Peer, PeerKind, ThreadState
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_share
 
-_SOCKET = str(ThreadState.SOCKET)
+_SOCKET, _SLEEP = str(ThreadState.SOCKET), str(ThreadState.SLEEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class PeerLoad:
     `waiting` is mean threads of the target, or `kind_of_waiters`, that wait for it; `added` the
     latency that load added by waits for it, `standing` all such at the knee: seconds per request.
     `cpu` is what it used for the target. `waiter` waits for it most, `wait` seconds per request;
-    `waiters` is each function's part of all such waits.
+    `waiters` is each function's part of all such waits, `slept` these functions' part of the time
+    asleep.
     """
 
     peer: Peer
@@ -54,6 +55,7 @@ class PeerLoad:
     waiter: str = ""
     wait: Seconds = 0.0
     waiters: Mapping[FunctionKey, Share] = field(default_factory=dict)
+    slept: Share = 0.0
 
     @property
     def kind(self) -> PeerKind:
@@ -135,6 +137,7 @@ def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, 
     threads = _threads(knee)
     connected = knee.span.resources.connections if knee.span.resources else {}
     before = {peer.addresses: peer for peer in (base.span.peers or ())} if base else {}
+    asleep = {key: cost.waits.get(_SLEEP, 0.0) for key, cost in suspects.at_knee.items()}
     loads = []
     for peer in _peers(knee, [*threads, *connected]):
         now = [w for w in at_knee if w.endpoint in peer.addresses]
@@ -155,6 +158,7 @@ def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, 
                 waiter=waiter[0],
                 wait=own.get(waiter, 0.0),
                 waiters={key: value / sum(own.values()) for key, value in own.items() if value},
+                slept=sum(asleep.get(key, 0.0) for key in own) / (sum(asleep.values()) or 1.0),
             )
         )
     return tuple(sorted(loads, key=lambda load: (-load.waiting, -load.cpu, load.peer.name)))

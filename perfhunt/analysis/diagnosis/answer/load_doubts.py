@@ -10,8 +10,8 @@ from perfhunt.analysis.diagnosis.known.sessions import session_cautions
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.trial import Trial
-from perfhunt.model.units import Share, format_share
+from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.units import Share, format_rate, format_share
 
 # Of a core that the generator used: from here it sends late, by measurement of its own lag.
 GENERATOR_BUSY: Share = 0.85
@@ -40,6 +40,16 @@ def about_load(trials: Sequence[Trial], knee: Knee | NoKnee) -> Iterator[Caution
             " so some latency may be its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
         )
+
+
+def when_held(trials: Sequence[Trial]) -> str:
+    """That the service broke each time when the load of the knee was kept without profilers, as the
+    end of a sentence about where that lies; "" where it held, or nobody tried.
+    """
+    quiet = [t for t in trials if t.step.phase is Phase.QUIET and not t.invalid]
+    if not quiet or not all(t.overload for t in quiet):
+        return ""
+    return f", and {format_rate(quiet[0].step.rate)} was too much when it was kept: it is lower"
 
 
 def _were(count: int) -> str:

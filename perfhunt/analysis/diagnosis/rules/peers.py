@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.diagnosis.costs import unseen
 from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.peers import PeerLoad
+from perfhunt.analysis.diagnosis.rules.polled import asked_again, polled, slept_words
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
@@ -67,6 +68,11 @@ def database(features: Features) -> ClassScore:
 def downstream(features: Features) -> ClassScore:
     """The target waits for another service, or that has the cores; or a proxy says so."""
     waited = _peers_of(features, PeerKind.SERVICE, BottleneckClass.DOWNSTREAM)
+    asked = polled(features) * asked_again(features)
+    if asked > waited.value:
+        again = f"{slept_words(features)}: requests sleep before they ask another service again."
+        # What they wait for its answers is little beside that, and no reason.
+        waited = replace(waited, value=asked, evidence=(again, *waited.evidence[:-1]))
     failures = features.failures
     if failures is None or not failures.of_proxy:
         return waited

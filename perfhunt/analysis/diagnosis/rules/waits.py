@@ -13,6 +13,7 @@ from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.rules.peers import connections, is_awaited
+from perfhunt.analysis.diagnosis.rules.polled import asked_again, polled, slept_words
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
@@ -29,29 +30,6 @@ from perfhunt.model.units import Share
 _LEAST_HELPERS = 2  # threads: a single one is no pool
 _SEVERAL = HOLDING.several
 _NAMED = 2  # contentions or endpoints named in the evidence
-
-
-@dataclass(frozen=True, slots=True)
-class PolledThresholds:
-    """When sleep is a wait for others, asked for again and again."""
-
-    growth: RampBounds = (1.4, 2.5)  # sleep per request, knee over baseline
-    added: RampBounds = (0.15, 0.5)  # share of added latency
-    certain: float = 0.9  # the most it may score: nobody was seen to hold anything
-
-
-POLLED = PolledThresholds()
-
-
-def polled(features: Features) -> float:
-    """Sleep that grows with load is a wait for others, asked for again and again (a database file,
-    a spin with back-off).
-    """
-    if not features.compared or features.pool_is_loop:
-        return 0.0
-    growing = ramp(features.grew_waits.get(ThreadState.SLEEP, 0.0), POLLED.growth)
-    share = features.share_anywhere(ThreadState.SLEEP)
-    return outside_cpu(features, POLLED.certain * growing * ramp(share, POLLED.added))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +50,14 @@ LOCK = LockThresholds()
 def lock(features: Features) -> ClassScore:
     """Threads or tasks wait for a lock, in memory or in a file, that one of them holds."""
     share = features.share_anywhere(ThreadState.LOCK)
-    value, by_polling = outside_cpu(features, ramp(share, LOCK.added)), polled(features)
+    value = outside_cpu(features, ramp(share, LOCK.added))
+    by_polling = polled(features) * (1.0 - asked_again(features))
     if by_polling > value:
-        return ClassScore(BottleneckClass.LOCK, by_polling, (_polled_sentence(features),))
+        sentence = (
+            f"{slept_words(features)}: requests sleep until something is free that they ask for"
+            " again and again, or until a rate limiter lets them go."
+        )
+        return ClassScore(BottleneckClass.LOCK, by_polling, (sentence,))
     if (by_elimination := _lock_by_elimination(features)) > value:
         sentence = (
             f"In {of_added(features, features.share(HIDDEN))} no thread ran, or waited for a CPU, a"
@@ -110,19 +93,6 @@ def _lock_by_elimination(features: Features) -> float:
         return 0.0
     value = LOCK.by_elimination * ramp(features.share(HIDDEN), LOCK.hidden)
     return outside_cpu(features, value) * (LOCK.beside_peers if features.connections else 1.0)
-
-
-def _polled_sentence(features: Features) -> str:
-    growth = features.grew_waits.get(ThreadState.SLEEP, 0.0)
-    times = (
-        "was not there at baseline"
-        if growth == float("inf")
-        else f"is {growth:.1f} times that of baseline"
-    )
-    return (
-        f"Time asleep per request {times}: requests sleep until something is free that they ask for"
-        " again and again, or until a rate limiter lets them go."
-    )
 
 
 def _one_of_many(contention: Contention) -> str:

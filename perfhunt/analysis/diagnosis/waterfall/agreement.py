@@ -30,7 +30,13 @@ _GROWS: Mapping[BottleneckClass, frozenset[LatencyPart]] = {
         {LatencyPart.QUEUED, LatencyPart.HANDOFF, LatencyPart.AWAIT}
     ),
     BottleneckClass.DOWNSTREAM: frozenset(
-        {LatencyPart.SOCKET, LatencyPart.POLL, LatencyPart.AWAIT, LatencyPart.POOL}
+        {
+            LatencyPart.SOCKET,
+            LatencyPart.POLL,
+            LatencyPart.AWAIT,
+            LatencyPart.POOL,
+            LatencyPart.SLEEP,  # before it is asked again
+        }
     ),
     BottleneckClass.DISK: frozenset({LatencyPart.DISK}),
     BottleneckClass.SLEEP: frozenset({LatencyPart.SLEEP}),

@@ -22,6 +22,8 @@ APP = "/srv/shop/cart.py"
         ("/usr/lib/python3/dist-packages/flask/app.py", Origin.LIBRARY),
         ("<frozen importlib._bootstrap>", Origin.RUNTIME),
         ("<string>", Origin.RUNTIME),
+        ("__init__", Origin.RUNTIME),  # between a class and its own: CPython 3.12 and later
+        ("/srv/shop/__init__.py", Origin.APP),
         ("", Origin.RUNTIME),
     ],
 )

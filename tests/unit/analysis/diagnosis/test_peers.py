@@ -14,7 +14,7 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.profile import Frame, Instant, Instants, Profile, ProfileMode, ThreadSample
 from perfhunt.model.states import Peer, PeerKind, PeerProcess
 from perfhunt.model.trial import Resources
-from tests.unit.scenes import APP, classified, profile, ranked, series, stack
+from tests.unit.scenes import APP, classified, profile, ranked, series, stack, used
 
 AT = "127.0.0.1:5432"
 REST = "serve_forever!get lock@I"
@@ -294,3 +294,26 @@ def test_who_waits_for_a_database_costs_time_of_the_database_and_may_be_changed(
     first = ranked(evidence)[0]
     assert (first.function, first.category) == ("recent_orders", BottleneckClass.DATABASE)
     assert first.category == judged(span).category
+
+
+@pytest.mark.parametrize(
+    ("asking", "category"),
+    [("price!recv socket@10.0.0.9:443", "downstream"), ("other!recv socket@10.0.0.9:443", "lock")],
+)
+def test_sleep_before_a_service_is_asked_again_is_a_wait_for_that_service(
+    asking: str, category: str
+) -> None:
+    rest = ["serve_forever!get lock@I"]
+    sleeping = [*["serve>view>price!sleep sleep"] * 7, f"serve>view>{asking}"]
+    knee = Span(80.0, 0.100, instants=series(*[sleeping] * 32), resources=used(0.1))
+    base = Span(
+        10.0,
+        0.012,
+        instants=series(*[rest * 8] * 28, *[[f"serve>view>{asking}", *rest * 7]] * 4),
+        resources=used(0.02),
+    )
+    evidence = Evidence(knee, base, cpu_limit=2.0)
+    found = classified(evidence)
+    assert found.category == category
+    assert "asleep per request was not there at baseline" in found.evidence[0]
+    assert ranked(evidence)[0].function == "price"

@@ -25,7 +25,8 @@ from perfhunt.model.finding import (
 )
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
-from perfhunt.model.trial import Trial
+from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.units import format_rate
 from tests.unit.analysis.diagnosis.field import KNEE
 from tests.unit.scenes import profile, ranked, series, used
 from tests.unit.trials import HELD
@@ -83,6 +84,16 @@ def test_without_a_knee_its_interval_and_findings_are_not_spoken_of() -> None:
     assert found[CautionCode.TRIALS_SPOILED].next == "Run again on a quieter machine."
     assert "Findings" not in found[CautionCode.NO_KNEE].next
     assert "interval" in doubts(KNEE, LATE)[CautionCode.TRIALS_SPOILED].next
+
+
+def test_a_knee_that_broke_when_it_was_kept_is_said_to_be_lower() -> None:
+    wide = replace(KNEE, low=0.5 * KNEE.rate, high=2 * KNEE.rate)
+    calm = replace(HELD, step=replace(HELD.step, phase=Phase.QUIET, rate=KNEE.rate))
+    broken = replace(calm, overload="answers take longer than the step")
+    rate = format_rate(KNEE.rate)
+    for trials, said in (((broken, broken), True), ((broken, calm), False), ((), False)):
+        sentence = doubts(wide, *trials)[CautionCode.KNEE_WIDE].sentence
+        assert (f"and {rate} was too much when it was kept: it is lower." in sentence) is said
 
 
 def test_a_load_child_that_ended_is_no_matter_of_quiet() -> None:
