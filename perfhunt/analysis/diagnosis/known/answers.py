@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from math import inf
 
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.question import RequestTemplate
 from perfhunt.model.slo import Judged, Judgement, Measure
 from perfhunt.model.trial import RouteResult, Trial
@@ -32,7 +34,7 @@ _ABOUT_ANSWERS = (Measure.LATENCY, Measure.THROUGHPUT, Measure.ERRORS)
 @dataclass(frozen=True, slots=True)
 class DoubtfulAnswers:
     """What is doubtful of a route's answers, from a rate on: as a sentence without a full stop, and
-    as the caution that tells it.
+    as the caution that tells it, with what to write instead.
     """
 
     route: str
@@ -41,20 +43,28 @@ class DoubtfulAnswers:
     caution: Caution
 
 
-def without_doubtful(
-    judged: Sequence[Judged],
-    judged_at: PerSecond,
-    asked: Sequence[RequestTemplate],
-    trials: Sequence[Trial],
-) -> tuple[tuple[Judged, ...], tuple[Caution, ...]]:
-    """The judgements of a run at a rate, of which answers that may be no success meet none, and the
-    doubt about each route that gives such answers at any rate, with what to write instead.
-    """
+def doubtful_answers(
+    asked: Sequence[RequestTemplate], trials: Sequence[Trial]
+) -> tuple[DoubtfulAnswers, ...]:
+    """The doubt about each route that gives answers at any rate that may be no success."""
     checked = {request.name for request in asked if request.expect.body is not None}
     how = 'expect = { body = "..." } in [[traffic]]' if asked else _IN_SCRIPT
-    doubts = (*_redirected(asked, trials), *_shortened(checked, how, trials))
+    return (*_redirected(asked, trials), *_shortened(checked, how, trials))
+
+
+def without_doubtful(
+    judged: Sequence[Judged], judged_at: PerSecond, doubts: Sequence[DoubtfulAnswers]
+) -> tuple[Judged, ...]:
+    """The judgements of a run at a rate, of which answers that may be no success meet none."""
     there = [doubt for doubt in doubts if doubt.since <= judged_at]
-    return tuple(_doubted(each, there) for each in judged), tuple(d.caution for d in doubts)
+    return tuple(_doubted(each, there) for each in judged)
+
+
+def to_settle(doubts: Sequence[DoubtfulAnswers], knee: Knee | NoKnee) -> str:
+    """What to do before anything about a knee that rests on such answers; "" where none does."""
+    reached = knee.rate if isinstance(knee, Knee) else inf
+    first = next((doubt.caution.next for doubt in doubts if doubt.since <= reached), "")
+    return first and f"{first.rstrip('.')}; then run it again."
 
 
 def _doubted(judged: Judged, doubts: Sequence[DoubtfulAnswers]) -> Judged:
