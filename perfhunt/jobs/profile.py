@@ -18,7 +18,7 @@ from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.change.git.kept import CodeState, code_state
-from perfhunt.errors import AttachFailed, ExitCode, Stopped
+from perfhunt.errors import AttachFailed, ExitCode, Stopped, TargetDied
 from perfhunt.jobs.launched.service import launched
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import one_service, require_one_target, words_of
@@ -41,6 +41,7 @@ from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
 from perfhunt.target.address import beside, local_url
 from perfhunt.target.code.sources import SourceTexts, sources
 from perfhunt.target.find import find_target
+from perfhunt.target.resources.life import TargetLife
 from perfhunt.version import __version__
 
 _ASKED_EVERY: Seconds = 0.1  # as whatever sends load asks
@@ -129,10 +130,15 @@ def _profiled(
     directory = RunDirectory.create(request.store, start)
 
     def seen() -> Run:
-        profiles = directory.path / "profiles"
-        span = look(target, profiles, request.seconds, request.open_target, stop)
+        profiles, life = directory.path / "profiles", TargetLife(target)
+        try:
+            span = look(target, profiles, request.seconds, request.open_target, stop)
+        except AttachFailed as failed:
+            if gone := life.ended():
+                raise TargetDied(f"{gone}, before anything was seen of it", _WHY_GONE) from failed
+            raise
         run = diagnosed(start, span, target)
-        return replace(run, cautions=(*run.cautions, *code_cautions(code)))
+        return replace(run, cautions=(*_ended(life), *run.cautions, *code_cautions(code)))
 
     return _kept(directory, start, stop, seen)
 
@@ -156,6 +162,16 @@ def _kept(directory: RunDirectory, start: Run, stop: StopSignal, seen: Callable[
         kept = f"What was seen until then is kept: perfhunt report {place}"
         raise Stopped(why, kept if place is not None else run.cautions[0].sentence)
     return run
+
+
+_WHY_GONE = "Its log and `dmesg` may say why; start it again, then profile it."
+
+
+def _ended(life: TargetLife) -> tuple[Caution, ...]:
+    """A caution when the target lived no longer than a part of the time."""
+    gone = life.ended()
+    told = f"{gone}: what is told is of the time until then."
+    return (Caution(CautionCode.EVIDENCE_LOST, told, _WHY_GONE),) if gone else ()
 
 
 def code_cautions(code: CodeState) -> tuple[Caution, ...]:
@@ -216,6 +232,8 @@ def diagnosed(start: Run, span: Span, target: TargetProcess, texts: SourceTexts 
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
     )
     again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+    if not target.listeners:  # nobody can send it any
+        again = f"perfhunt profile --pid {target.root}, while it is at work"
     if start.launched is not None:  # it has ended when this is read
         again = "perfhunt investigate -- COMMAND, with a test file"
     if is_idle(span):

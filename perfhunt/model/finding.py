@@ -112,6 +112,7 @@ class CautionCode(StrEnum):
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
     GROWTH = "growth"  # memory, files or threads grow with the requests served
     GREENLETS = "greenlets"  # requests waited in them, where nobody can look
+    UNEVEN = "uneven"  # one process has the work while another rests
     SESSION_ENDED = "session-ended"  # answers became 401 in the middle of the run
     REDIRECTED = "redirected"  # answers lead elsewhere, and nobody said that they may
     SHORTER_ANSWERS = "shorter-answers"  # successes under load, than any without it

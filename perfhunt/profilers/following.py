@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +18,12 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.profiler import Capture, Profiler
 from perfhunt.target.proc.files import link
-from perfhunt.target.proc.process import running_program
+from perfhunt.target.proc.process import running_program, stat
 from perfhunt.target.proc.threads import tids
 from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.watcher import RESOURCES_OF_HOST, affordable_period
+
+CpuAccounts = Callable[[Sequence[int]], Mapping[int, tuple[Seconds, Seconds]]]
 
 # A worker that lives three seconds loses a tenth of them, no more; of a process of many threads,
 # each of which is asked for its children, a third.
@@ -33,6 +35,46 @@ _NEXT = (
     "Let workers live longer while you measure (no limit of requests per worker, no reload), or"
     ' hold longer: [ramp] hold = "60s".'
 )
+
+
+# Of what lived too briefly to be recorded: less is a helper that a worker starts now and then, by
+# ticks of 10 ms.
+_BRIEF_LEAST: Seconds = 0.1
+_FORKED = (
+    "perf follows processes from their first moment: perf record -g -p PID, under the same load."
+)
+
+
+def cpu_accounts(pids: Sequence[int]) -> dict[int, tuple[Seconds, Seconds]]:
+    """CPU that each process has used so far: its own, and that of children it has waited for."""
+    return {pid: (now.cpu, now.children_cpu) for pid in pids if (now := stat(pid)) is not None}
+
+
+class _BriefLives:
+    """What processes used that ended too soon to be recorded, by the account of those they came of:
+    servers that begin one for each request.
+    """
+
+    def __init__(self) -> None:
+        self._last: Mapping[int, tuple[Seconds, Seconds]] = {}
+        self._own = self._brief = 0.0
+
+    def look(self, accounts: Mapping[int, tuple[Seconds, Seconds]]) -> None:
+        """The accounts of all workers that there are now. What a worker used that has ended since
+        is in its parent's account, too, and is none of this.
+        """
+        last, self._last = self._last, accounts
+        stayed = last.keys() & accounts.keys()
+        waited = sum(accounts[pid][1] - last[pid][1] for pid in stayed)
+        self._own += sum(accounts[pid][0] - last[pid][0] for pid in stayed)
+        ended = sum(last[pid][0] for pid in last.keys() - accounts.keys())
+        self._brief += max(0.0, waited - ended)
+
+    @property
+    def share(self) -> Share:
+        """Of the CPU that was used since the first look."""
+        few = self._brief < _BRIEF_LEAST
+        return 0.0 if few else self._brief / (self._own + self._brief)
 
 
 @dataclass
@@ -58,8 +100,10 @@ class FollowingCapture:
         rate_hz: int,
         mode: ProfileMode,
         out: Path,
+        accounts: CpuAccounts = cpu_accounts,
     ) -> None:
         self._profiler, self._workers, self._out = profiler, workers, out
+        self._accounts, self._brief = accounts, _BriefLives()
         self._mode, self._rate_hz = mode, rate_hz
         self._parts: list[_WorkerRecording] = []
         self._programs: dict[int, object] = {}  # that a worker ran when its recording began
@@ -99,7 +143,8 @@ class FollowingCapture:
         for other in profiles[1:]:
             whole = whole.merged(other)
         share = min(1.0, recorded / max(1, self._alive.total()))
-        self._losses = self._lost(1 - share, {pid for each in profiles for pid in each.pids})
+        seen = {pid for each in profiles for pid in each.pids}
+        self._losses = (*self._lost(1 - share, seen), *self._too_brief())
         if len(profiles) > 1:
             whole = replace(
                 whole,
@@ -156,6 +201,11 @@ class FollowingCapture:
         whys = (why, *_messages(self._failures))
         return (Loss(EvidenceKind.ON_CPU, share, "; ".join(whys), _NEXT),)
 
+    def _too_brief(self) -> tuple[Loss, ...]:
+        share = self._brief.share
+        why = "they are of processes too brief to be recorded, as where each request has its own"
+        return (Loss(EvidenceKind.ON_CPU, share, why, _FORKED),) if share else ()
+
     def _watch(self) -> None:
         every = _LOOK_EVERY
         while not self._stop.wait(every) and time.monotonic() < self._end:
@@ -170,6 +220,7 @@ class FollowingCapture:
     def _look(self, workers: Sequence[int]) -> None:
         """Count who is there, and begin to record those that are not recorded yet."""
         self._alive.update(workers)
+        self._brief.look(self._accounts(workers))
         self._let_go(workers)
         new = [pid for pid in workers if pid not in self._part_of]
         room = self._profiler.at_once - (len(workers) - len(new))

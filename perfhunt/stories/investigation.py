@@ -58,8 +58,7 @@ WAITS_SHARE: Share = 0.4
 BASELINE_PROFILE: Seconds = 8.0
 # Above the knee, where a queue grows: some hundred looks, and no more to recover from than that.
 ABOVE: Seconds = 8.0
-# A profile of a slow service lasts longer than usual, until it has seen so many requests, and no
-# longer than this; fewer do not tell where the time goes.
+# A profile of a slow service lasts until it has seen so many requests, and no longer than this.
 SEEN, LONGEST_PROFILE = 20, 120.0
 # Times the samples an objective needs: Poisson arrivals fall short of the number itself every other
 # time, of this less than once in a hundred.
@@ -372,6 +371,7 @@ def explain(
         trials=tuple(lab.trials),
         watched=options.profile,
         paths={step.name: step.path for step in lab.start.question.steps},
+        parents={each.pid: each.parent for each in target.processes} if target else {},
     )
     if target is not None:
         evidence = with_sources(evidence, target, climb, lab.texts)

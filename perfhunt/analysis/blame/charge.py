@@ -144,8 +144,8 @@ def _charge_one(
 
 def _weight(snapshot: Snapshot, present: Sequence[Snapshot], graph: WaitForGraph) -> float:
     """How much of a request its presence is. A task that handed its work to a thread or another
-    task is at hand twice while that works for it; only those beyond them queue, wherever they wait
-    for the same.
+    task is at hand twice while that has it, working or waiting itself; only those beyond them
+    queue, wherever they wait for the same.
     """
     contention = graph.at(snapshot) if snapshot.sample.task else None
     if contention is None or not contention.handoff:
@@ -159,7 +159,12 @@ def _weight(snapshot: Snapshot, present: Sequence[Snapshot], graph: WaitForGraph
             way is not None and way.handoff and not way.holders.isdisjoint(contention.holders)
             for way in ways
         )
-    return max(0.0, 1.0 - len(graph.holders_of(snapshot, present)) / max(waiting, 1))
+    holding = graph.holders_of(snapshot, present)
+    kinds = {thread_group(s.sample) for s in holding if not s.sample.task}
+    stuck = sum(
+        s.waits_inside and not s.sample.task and thread_group(s.sample) in kinds for s in present
+    )
+    return max(0.0, 1.0 - (len(holding) + stuck) / max(waiting, 1))
 
 
 def _add(counts: dict[_K, ThreadCounts], key: _K, index: int, weight: float, instants: int) -> None:

@@ -131,7 +131,7 @@ class Evidence:
     it was `watched` unless profiles were not asked for. `imported` are the texts of the files
     that those import, where they were asked for (None: could not be read); `paths` are what was
     requested, by the name of its route; `server_limits` options of the command with which its
-    server refuses by itself.
+    server refuses by itself. `parents` are those of the target's processes, by pid.
     """
 
     knee: Span
@@ -148,6 +148,7 @@ class Evidence:
     imported: Mapping[str, str | None] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     server_limits: tuple[str, ...] = ()
+    parents: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def of_waits(self) -> Evidence:

@@ -25,18 +25,20 @@ _SYSTEM_LIBRARY = re.compile(r"^/(?:usr/)?(?:local/)?lib(?:32|64)?/|\.so(?:\.[\d
 # What the code of other languages is called: in Java by the function, elsewhere by the file.
 # A script that an installer wrote, by where it lies; it holds a call of the program, and no more.
 _LAUNCHER = re.compile(r"[/\\](?:bin|Scripts)[/\\][^/\\.]+$")
+_GO_PACKAGES = (
+    "archive|bufio|bytes|cmp|compress|container|context|crypto|database|debug|embed|encoding|errors"
+    "|expvar|flag|fmt|go|hash|html|image|index|internal|io|iter|log|maps|math|mime|net|os|path"
+    "|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|sync|syscall|testing|text|time"
+    "|unicode|unique|unsafe|vendor|weak"
+)
 _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
-    # And what V8 calls the time in which no function of JavaScript's ran.
-    FrameKind.JS: re.compile(r"^node:|^internal/|^$|^\((?:garbage collector|program)\)$"),
+    # V8 gives no file to what is compiled into Node, nor to the time in which no function ran.
+    FrameKind.JS: re.compile(r"^node:|^internal/|^$"),
     FrameKind.JVM: re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
-    # Below GOROOT; built with -trimpath, below a directory of the standard library.
-    FrameKind.GO: re.compile(
-        r"/go(?:-[\d.]+)?/src/|^runtime|^(?:archive|bufio|bytes|compress|container|context|crypto"
-        r"|database|debug|encoding|errors|expvar|flag|fmt|go|hash|html|image|internal|io|log|math"
-        r"|mime|net|os|path|reflect|regexp|slices|sort|strconv|strings|sync|syscall|testing|text"
-        r"|time|unicode|vendor)/"
-    ),
+    # By the file, of what is written in assembly: those have a name without a package.
+    FrameKind.GO: re.compile(rf"(?:^|/src/)(?:{_GO_PACKAGES})/"),
 }
+_GO_OWN = re.compile(rf"^(?:{_GO_PACKAGES})[/.]")  # by the function, wherever GOROOT is
 # What is linked into a program of Rust or C++ from the language's own library, by the function.
 _COMPILED_IN = re.compile(
     r"^[<&*\s]*(?:mut |dyn |const )*"
@@ -58,7 +60,7 @@ OF_ANY_TYPE = re.compile(r"^(<&?(?:mut )?)[A-Z]\w*(?= as )")
 _CRATE = re.compile(r"^[<&*\s]*(?:mut |dyn |const )*(\w+)::")
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.JS: re.compile(r"node_modules"),
-    FrameKind.GO: re.compile(r"/pkg/mod/|@v\d"),
+    FrameKind.GO: re.compile(r"/pkg/mod/|@v\d|/vendor/[^/]+\.[^/]+/"),
 }
 # An event loop: the parts of Python and of its usual replacements that run one.
 _EVENT_LOOP = re.compile(
@@ -189,8 +191,10 @@ class Code:
 
     def _origin_elsewhere(self, frame: Frame) -> Origin:
         """The origin of a frame of Node, a JVM or Go."""
+        if frame.kind == FrameKind.GO and _GO_OWN.search(frame.function):
+            return Origin.RUNTIME
         of_jvm = frame.kind == FrameKind.JVM
-        name = frame.function if of_jvm else frame.file or frame.function
+        name = frame.function if of_jvm else frame.file
         library = _LIBRARY_OF.get(frame.kind)
         if library is not None and library.search(name):
             return Origin.LIBRARY
@@ -231,20 +235,26 @@ class Code:
 
     def owner(self, stack: Stack) -> OwningFunction | None:
         """The deepest function of the application on the stack, unless it runs a server there; else
-        that of an installed library of Python's, which says more than what of the language it is
-        in; else the deepest frame; None for an empty stack.
+        that of an installed library of Python's, or a compiled one with code of the application
+        within itself, which say more than what of the language they are in; else the deepest frame;
+        None for an empty stack.
         """
         within = range(len(stack) - 1, -1, -1)
         own = next((n for n in within if self.is_app(stack[n])), None)
-        if own is not None and not self._serves(stack, own):
+        if own is not None and not self.fallback and not self._serves(stack, own):
             return _owning(stack, own, is_app=True)
-        first = next((n for n in within if self._is_python_library(stack[n])), None)
+        first = next((n for n in within if self._stands_in(stack[n])), None)
+        known = first is not None and stack[first].kind == FrameKind.NATIVE
+        if own is not None and self.fallback and not known and not self._serves(stack, own):
+            return _owning(stack, own, is_app=True)
         if first is not None and not in_event_loop(stack[first + 1 :]):
-            return _owning(stack, first, is_app=False)
+            return _owning(stack, first, is_app=self.fallback)
         frames = [frame for frame in stack if self.origin(frame) is not Origin.LABEL]
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
 
-    def _is_python_library(self, frame: Frame) -> bool:
+    def _stands_in(self, frame: Frame) -> bool:
+        if frame.kind == FrameKind.NATIVE:
+            return has_inlined(frame.function)
         return frame.kind == FrameKind.PYTHON and self.origin(frame) is Origin.LIBRARY
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from statistics import fmean
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code, FunctionKey, Origin
 from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
-from perfhunt.analysis.blame.reconciled import reconciled
+from perfhunt.analysis.blame.reconciled import reconciled, with_commands
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
 from perfhunt.analysis.trial.wire import ack_wait
 from perfhunt.model.profile import Frame, FrameKind, Instant, Instants, Stack, ThreadSample
@@ -30,6 +31,10 @@ from perfhunt.model.units import Cores, Seconds, Share
 # points (one standard error).
 PROFILED = 100
 _NO_INSTANTS = Instants(0.0, ())
+# Of a core: the account of processes and that of threads differ by less where no command runs.
+_COMMANDS: Cores = 0.1
+# Of the cores: from here who wants one waits for it.
+_FULL: Share = 0.9
 
 
 class PoolUse(NamedTuple):
@@ -134,6 +139,9 @@ def _read_span(
     """One span, read; a request spends `outside` seconds where no thread has it at any load."""
     instants = reconciled(span.instants or _NO_INSTANTS, idle.covers)
     instants = raked(instants, span.states, span.profile)
+    if (commands := used_by_commands(span)) >= _COMMANDS:
+        full = (_busy(span, cores) or 0.0) >= _FULL * (cores or inf)
+        instants = with_commands(instants, commands, full)
     snapshots = snapshots_of(instants, code, idle)
     use = cpu_use_of(span, snapshots, code, idle)
     profile = span.profile
@@ -211,6 +219,17 @@ def on_cpu(span: Span) -> Cores | None:
     """Cores the target used during the span; None when nothing says."""
     per_request = cpu_per_request(span)
     return None if per_request is None else per_request * span.completed
+
+
+def used_by_commands(span: Span) -> Cores:
+    """What went to processes that ended before they could be looked at, such as commands that a
+    service runs; 0 where nobody knows. The account of a process has the children it waited for,
+    that of its threads has not.
+    """
+    used = span.resources.cpu if span.resources is not None else None
+    if used is None or span.states is None:
+        return 0.0
+    return max(0.0, used - span.states.in_state(ThreadState.ON_CPU))
 
 
 def own_part(span: Span, cores: Cores | None) -> Share:

@@ -9,6 +9,7 @@ service's threads at large is taken to have been read from what came before or a
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,11 @@ from dataclasses import dataclass, field, replace
 from perfhunt.analysis.blame.frames import CodeLocation, location_of
 from perfhunt.model.profile import Instant, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Share
+from perfhunt.model.units import Cores, Share
 
+# Where Python code runs a command and waits for it, and in which states it does.
+_SUBPROCESS = re.compile(r"/subprocess\.py$")
+_AWAITING = (ThreadState.POLL, ThreadState.SOCKET, ThreadState.OTHER, ThreadState.UNKNOWN)
 # States that are possible anywhere in the code.
 _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)
 
@@ -70,6 +74,31 @@ def reconciled(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Inst
         instants,
         instants=tuple(Instant(i.at, tuple(map(consistent, i.threads))) for i in instants),
     )
+
+
+def with_commands(instants: Instants, used: Cores, full: bool) -> Instants:
+    """The instants in which a thread that waits for a command it runs is at work, as many of them
+    as such commands `used` cores; where the cores are `full`, the others wait for one.
+
+    The kernel says that they sleep. It is the command that computes, or has no core, and it is
+    gone before anybody looks at it.
+    """
+    owed, looks = 0.0, []
+    for instant in instants:
+        owed, threads = owed + used, []
+        for thread in instant.threads:
+            if thread.state in _AWAITING and _runs_command(thread):
+                if owed >= 1.0:
+                    owed, thread = owed - 1.0, replace(thread, state=ThreadState.ON_CPU, wait_on="")
+                elif full:
+                    thread = replace(thread, state=ThreadState.RUN_QUEUE, wait_on="")
+            threads.append(thread)
+        looks.append(Instant(instant.at, tuple(threads)))
+    return replace(instants, instants=tuple(looks))
+
+
+def _runs_command(thread: ThreadSample) -> bool:
+    return not thread.task and any(_SUBPROCESS.search(frame.file) for frame in thread.stack)
 
 
 def _threads(instants: Instants) -> Iterator[ThreadSample]:

@@ -18,11 +18,12 @@ from perfhunt.analysis.diagnosis.answer.refusing import (
     read_refuser,
     refusing,
 )
-from perfhunt.analysis.diagnosis.answer.settled import settled
+from perfhunt.analysis.diagnosis.answer.settled import is_guessed, settled
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import ANSWER, classify
 from perfhunt.analysis.diagnosis.known.greenlets import greenlet_cautions
 from perfhunt.analysis.diagnosis.known.left_behind import left_behind
+from perfhunt.analysis.diagnosis.known.uneven import uneven
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.foreseen import (
     not_the_wait,
@@ -47,7 +48,7 @@ from perfhunt.model.finding import (
     Waterfall,
     WhatIf,
 )
-from perfhunt.model.knee import Knee, KneeLabel
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee
 from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
@@ -96,13 +97,14 @@ def diagnose(
     above = None
     if evidence.above is not None:
         above = _suspicion(replace(evidence, knee=evidence.above, above=None), failures)
-    seen = _that_tells(at_knee, above)
+    seen = _that_tells(at_knee, above, climb.knee)
     leaky = with_leak(seen.bottleneck, climb.drift, trials)
     bottleneck = settled(leaky, climb.knee, failures)
-    fall = _waterfall(evidence, bottleneck)
+    # The latency at the knee says nothing of a class that shows above it.
+    fall = _waterfall(evidence, bottleneck if seen is at_knee else None)
     known: WhatIf | None = None
     if bottleneck is not None and isinstance(climb.knee, Knee):
-        weighed = _weighed(bottleneck, fall)
+        weighed = _weighed(bottleneck, fall) if seen is at_knee else bottleneck
         known = without_the_wait(weighed, seen.reading, seen.suspects, climb, trials)
         if known is not None and not known.moves(climb.knee.rate):
             weighed, known = not_the_wait(weighed, known), None
@@ -123,6 +125,7 @@ def diagnose(
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
         *left_behind(seen.reading),
+        *uneven(seen.reading),
         *cautions(seen.reading, climb.knee, findings, bottleneck, effect, trials),
         *about_limits(trials, bottleneck),
         *greenlet_cautions(seen.reading.knee, bottleneck),
@@ -183,10 +186,12 @@ def _suspicion(evidence: Evidence, failures: Failures | None) -> _Suspicion:
     return _Suspicion(reading, suspects, classify(reading, suspects, failures))
 
 
-def _that_tells(at_knee: _Suspicion, above: _Suspicion | None) -> _Suspicion:
-    """What was seen at the knee, or above it where only there a class stands out."""
+def _that_tells(at_knee: _Suspicion, above: _Suspicion | None, knee: Knee | NoKnee) -> _Suspicion:
+    """What was seen at the knee, or above it where only there a class stands out, or nobody knows
+    how near the knee is.
+    """
     unknown = BottleneckClass.UNDETERMINED
-    if above is None or at_knee.bottleneck.category != unknown:
+    if above is None or not (at_knee.bottleneck.category == unknown or is_guessed(knee)):
         return at_knee
     trial = above.reading.knee.span.trial
     if above.bottleneck.category == unknown or trial is None:

@@ -85,6 +85,15 @@ class _Told:
     def place(self) -> Stack:
         return _place(self.goroutine)
 
+    def goes_on_as(self, later: _Told | None) -> bool:
+        """Whether its goroutine waits for a time in the same place at the look after."""
+        return (
+            later is not None
+            and later.timer is not None
+            and later.goroutine.number == self.goroutine.number
+            and later.place == self.place
+        )
+
 
 class GoWaits:
     """Tells the waits of one process's goroutines."""
@@ -205,7 +214,13 @@ class GoWaits:
 
     def _learn_of_time(self, before: Mapping[int, _Told], now: Sequence[_Told]) -> None:
         over = (one for at, one in before.items() if self._told.get(at) is not one)
-        self._timers.ended((one.place, one.timer) for one in over if one.timer)
+        self._timers.ended(
+            (one.place, one.timer, one.goes_on_as(self._told.get(one.goroutine.address)))
+            for one in over
+            if one.timer
+        )
+        begun = (one for one in now if before.get(one.goroutine.address) is not one)
+        self._timers.began((one.place, one.timer) for one in begun if one.timer)
         self._timers.saw((one.place, one.timer) for one in now if one.timer)
         ticking = ((one.goroutine, one.timer) for one in now if one.timer)
         self._givers.learn(ticking, {each for one in now if not one.timer for each in one.channels})

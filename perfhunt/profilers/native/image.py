@@ -106,8 +106,11 @@ class CodeFiles:
 
     def close(self) -> None:
         """End what was asked. Idempotent."""
-        for calls in self._asked():
-            calls.close()
+        for file in self._files.values():
+            if file is not None and file.calls is not None:
+                file.calls.close()
+            if file is not None and file.instances is not None:
+                file.instances.close()
 
     def _asked(self) -> list[InlinedCalls]:
         files = (file for file in self._files.values() if file is not None)
@@ -198,6 +201,17 @@ class ProcessImage:
         module, own = self._own(address)
         begin, end = module.tables.extent(own) if module is not None else (0, 0)
         return (begin + address - own, end + address - own) if begin else (0, 0)
+
+    def untold_from(self, address: int) -> int:
+        """From where on the function may begin that holds an address, of a file whose tables do not
+        tell of it: behind all that is told. 0 where they do, or there is no file.
+        """
+        module, own = self._own(address)
+        mapping = self.place(address)
+        if module is None or mapping is None or self.row(address) is not None:
+            return 0
+        told = max(module.elf.last_begin(own), module.tables.last_end(own))
+        return max(told + address - own, mapping.begin) if told else mapping.begin
 
     def code_among(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Where, in a piece of memory, there are addresses of code."""

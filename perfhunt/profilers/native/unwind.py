@@ -3,7 +3,8 @@
 The kernel tells of a thread that sleeps where its code and its stack are, and no more. Where a
 function counts from its frame pointer, and no function below it saved that register, its frame is
 found by the call that made it: of the addresses on the stack, one that lies behind a call of this
-function, and from which the way leads to the root.
+function, and from which the way leads to the root. So is that of each function of a file that has
+no tables for it, as musl's C library has none.
 """
 
 from __future__ import annotations
@@ -35,12 +36,16 @@ _CALL = struct.Struct("<Bi")  # call rel32
 _DIRECT, _INDIRECT = 0xE8, 0xFF
 _LONGEST_CALL = 7  # bytes of an instruction that calls through a register or memory
 _JUMP = re.compile(rb"(?=(?:\xe9|\x0f[\x80-\x8f])(....))", re.DOTALL)  # jmp, jcc rel32
+_SHORT_JUMP = re.compile(rb"(?=\xeb(.))", re.DOTALL)  # jmp rel8
 # The same by a table of addresses, of which the instruction says where it stands.
 _FAR = re.compile(rb"(?=\xff\x25(....))", re.DOTALL)
 _BY_TABLE = b"\xff\x15"  # call [rip + distance]
 _LONGEST_STUB: Bytes = 16  # what calls another library's function, through its table
 _MOST_JUMPS = 3  # in a row
 _MOST_CODE: Bytes = 64 << 10  # of a function, in which jumps are looked for
+_UNTOLD: Bytes = 256  # the same of one whose end nobody tells
+# To its caller's frame, from code without a table: those of musl that call others have less.
+_NEAR: Bytes = 512
 
 _MOST_WAYS, _MOST_GUESSES = 8, 2  # that are tried of one frame, and frames of a stack
 
@@ -80,7 +85,7 @@ class Unwinder:
     def __init__(self, image: ProcessImage, memory: MemoryReader) -> None:
         self._image, self._memory = image, memory
         self._calls: dict[int, int | None] = {}
-        self._jumps: dict[int, frozenset[int]] = {}
+        self._begun: dict[int, frozenset[int]] = {}
 
     def walk(self, at: Registers, stack: StackCopy) -> tuple[list[int], bool]:
         """(addresses of code, leaf first, one within each call; whether they reach the root)."""
@@ -102,7 +107,7 @@ class Unwinder:
                 rest, whole = next((way for way in ways if way[1]), ways[0])
                 return found + rest, whole
             if not steps:
-                return found, False
+                return found, self._is_outermost(inside, known[STACK_POINTER], stack)
             code, known = steps[0]
         return found, code == 0 and not guesses
 
@@ -111,7 +116,7 @@ class Unwinder:
     ) -> list[_Step]:
         """Where the caller may go on, the likeliest first; mostly there is one place."""
         if row is None:
-            step = self._by_frame_pointer(known, stack)
+            step = self._without_table(inside, known, stack)
             return [step] if step is not None else []
         if row.expression:
             base = evaluated(row.expression, known, stack.word)
@@ -137,6 +142,43 @@ class Unwinder:
         caller[STACK_POINTER] = base
         return code, caller
 
+    def _without_table(self, inside: int, known: dict[int, int], stack: StackCopy) -> _Step | None:
+        """The caller of code without a table: by the chain of frame pointers, where it was made at
+        run time or the call there is one of it; else the first on the stack that called it.
+        """
+        first, framed = self._image.untold_from(inside), self._by_frame_pointer(known, stack)
+        if not first or (framed is not None and self._calls_into(framed[0], first, inside)):
+            return framed
+        return next(
+            (
+                (code, {STACK_POINTER: address + _WORD})
+                for address, code in self._calls_on(stack, known[STACK_POINTER])
+                if self._calls_into(code, first, inside)
+            ),
+            None,
+        )
+
+    def _calls_into(self, code: int, first: int, inside: int) -> bool:
+        """Whether the call in front of an address may be of the function that holds another and
+        begins at `first` or later; one through a pointer may.
+        """
+        called = self._called(code)
+        if not called:
+            return called is not None
+        return any(first <= begin <= inside for begin in self._begins_by(called))
+
+    def _is_outermost(self, inside: int, low: int, stack: StackCopy) -> bool:
+        """Whether code without a table is where a thread begins: nothing that lies near on its
+        stack is behind a call of other code.
+        """
+        if not self._image.untold_from(inside) or not 0 <= low - stack.at < len(stack.raw):
+            return False
+        near = (code for at, code in self._calls_on(stack, low) if at < low + _NEAR)
+        return not any(
+            self._called(code) is not None and self._image.row(code - 1) is not None
+            for code in near
+        )
+
     def _by_frame_pointer(self, known: dict[int, int], stack: StackCopy) -> _Step | None:
         """The caller of code without a table (made at run time), by the chain of frame pointers."""
         frame, low = known.get(FRAME_POINTER), known[STACK_POINTER]
@@ -160,7 +202,7 @@ class Unwinder:
             base = address - row.saved.get(RETURN_ADDRESS, -_WORD)
             if called is None or base <= low:
                 continue
-            if self._reaches(called, begin, _MOST_JUMPS):
+            if begin in self._begins_by(called):
                 named.append(base)
             elif called == 0:
                 through_pointers.append(base)
@@ -200,24 +242,33 @@ class Unwinder:
         """What a pointer in memory leads to; 0 for nowhere."""
         return int.from_bytes(self._memory(address & _ADDRESS, _WORD), "little")
 
-    def _reaches(self, called: int, begin: int, jumps: int) -> bool:
-        """Whether a function is that which begins there, or ends by jumping to it."""
-        if called == begin:
-            return True
-        return any(self._reaches(n, begin, jumps - 1) for n in self._jumps_of(called) if jumps)
+    def _begins_by(self, called: int) -> frozenset[int]:
+        """Where functions begin that a call of one is a call of: itself, and what it ends by
+        jumping to.
+        """
+        if called not in self._begun:
+            begun, last = {called}, {called}
+            for _ in range(_MOST_JUMPS):
+                last = {to for each in last for to in self._jumps_of(each)} - begun
+                begun |= last
+            self._begun[called] = frozenset(begun)
+        return self._begun[called]
 
-    def _jumps_of(self, called: int) -> frozenset[int]:
+    def _jumps_of(self, called: int) -> set[int]:
         """Where a function jumps to beyond its own end: calls that were its last act."""
-        if called not in self._jumps:
-            begin, end = self._image.extent(called) if called else (0, 0)
-            # A stub that leads to another library has no table of its own.
-            size = min(end - begin, _MOST_CODE) if begin == called else _LONGEST_STUB
-            raw = self._memory(called, size) if called else b""
-            near = {called + m.end(1) + _signed(m[1]) for m in _JUMP.finditer(raw)}
-            far = {self._pointed(called + m.end(1) + _signed(m[1])) for m in _FAR.finditer(raw)}
-            outside = (to for to in near | far if not begin <= to < end)
-            self._jumps[called] = frozenset(to for to in outside if self._image.extent(to)[0] == to)
-        return self._jumps[called]
+        begin, end = self._image.extent(called) if called else (0, 0)
+        # A stub that leads to another library has no table of its own.
+        size = min(end - begin, _MOST_CODE) if begin == called else _LONGEST_STUB
+        size = _UNTOLD if called and self._image.untold_from(called) else size
+        raw = self._memory(called, size) if called else b""
+        jumps = (m for form in (_JUMP, _SHORT_JUMP) for m in form.finditer(raw))
+        near = {called + m.end(1) + _signed(m[1]) for m in jumps}
+        far = {self._pointed(called + m.end(1) + _signed(m[1])) for m in _FAR.finditer(raw)}
+        outside = (to for to in near | far if not begin <= to < end)
+        return {to for to in outside if self._may_begin_at(to)}
+
+    def _may_begin_at(self, address: int) -> bool:
+        return self._image.extent(address)[0] == address or self._image.untold_from(address) > 0
 
 
 def _signed(distance: bytes) -> int:

@@ -140,10 +140,14 @@ class Elf:
         address.
         """
         symbols, strings = self._symbols
-        first, behind = np.searchsorted(symbols["at"], (address, address + 1))
-        return frozenset(
-            spelled(_name_at(strings, int(at))) for at in symbols["name"][first:behind]
-        )
+        there = symbols["name"][symbols["at"] == address]
+        return frozenset(spelled(_name_at(strings, int(at))) for at in there)
+
+    def last_begin(self, address: int) -> int:
+        """Where the last function begins that is named at or before an address; 0 for none."""
+        begins: NDArray[np.uint64] = self._symbols[0]["at"]
+        last = int(np.searchsorted(begins, address, side="right")) - 1
+        return int(begins[last]) if last >= 0 else 0
 
     def containing(self, word: str, most: int) -> list[CompiledFunction]:
         """Up to `most` functions in whose symbols a word stands: `main`, `shop::main`. Of several

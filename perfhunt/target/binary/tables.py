@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perfhunt.model.units import Bytes
 from perfhunt.target.binary.elf import Elf
@@ -63,13 +64,39 @@ class UnwindTables:
         self._frames, self._rows = elf.part(".eh_frame"), dict[int, UnwindRow | None]()
         self._begins = self._entries = np.zeros(0, np.int64)
         header = elf.part(".eh_frame_hdr")
-        if header[:4] != _SORTED or len(header) < _PAIRS or not self._frames:
+        if not self._frames:
+            return
+        if header[:4] != _SORTED or len(header) < _PAIRS:
+            self._at = elf.sections[".eh_frame"].address
+            self._begins, self._entries = self._sorted()
             return
         base = elf.sections[".eh_frame_hdr"].address
         count = min(struct.unpack_from("<I", header, 8)[0], (len(header) - _PAIRS) // 8)
         pairs = np.frombuffer(header, "<i4", 2 * count, _PAIRS).astype(np.int64) + base
         self._begins, self._entries = pairs[0::2], pairs[1::2]
         self._at = elf.sections[".eh_frame"].address
+
+    def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(where functions begin, where their entries are), in order: what the header would say,
+        which a program that is linked as one (`-static`) has not.
+        """
+        pairs, at, encodings = list[tuple[int, int]](), 0, dict[int, int]()
+        try:
+            while at + _ENTRY.size <= len(self._frames):
+                size, back = _ENTRY.unpack_from(self._frames, at)
+                if back and size:  # No common entry, and no end of what one object brought.
+                    common = at + 4 - back
+                    if common not in encodings:
+                        encodings[common] = self._common(common).encoding
+                    reader = _TableReader(self._frames, at + _ENTRY.size)
+                    begin = reader.pointer(encodings[common], self._at)
+                    pairs.append((begin, self._at + at))
+                at += 4 + size
+        except _BROKEN:
+            pass
+        pairs.sort()
+        begins, entries = zip(*pairs, strict=True) if pairs else ((), ())
+        return np.array(begins, np.int64), np.array(entries, np.int64)
 
     def row(self, address: int) -> UnwindRow | None:
         """What holds at an address; None where the file does not say."""
@@ -97,6 +124,14 @@ class UnwindTables:
         except _BROKEN:
             return 0, 0
         return (begin, begin + length) if address < begin + length else (0, 0)
+
+    def last_end(self, address: int) -> int:
+        """Where the last function ends that is told of at or before an address; 0 for none."""
+        try:
+            _, begin, length, _ = self._entry(address)
+        except _BROKEN:
+            return 0
+        return begin + length if begin + length <= address else 0
 
     def _read(self, address: int) -> UnwindRow | None:
         common, begin, length, steps = self._entry(address)

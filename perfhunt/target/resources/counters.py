@@ -7,11 +7,12 @@ container has none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from perfhunt.model.units import Bytes
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import counters, text
+from perfhunt.target.proc.process import stat
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,16 @@ class Counters:
 
 
 def read_counters(pid: int) -> Counters:
-    """All of them now, for the cgroups and the network namespace of `pid`."""
-    busy, everything = _host_cpu()
+    """All of them now, for the cgroups and the network namespace of `pid`; those of the host alone
+    once that has ended: what is in no group any more is counted by another one.
+    """
+    host, now = _host_counters(), stat(pid)
+    if now is None or now.ended:
+        return host
     listening = _protocol(f"/proc/{pid}/net/netstat", "TcpExt:")
     periods, throttled = _throttling(pid)
-    return Counters(
-        host_busy=busy,
-        host_all=everything,
-        psi_cpu=_pressure("cpu"),
-        psi_io=_pressure("io"),
-        psi_memory=_pressure("memory"),
+    return replace(
+        host,
         periods=periods,
         throttled=throttled,
         memory_hits=_memory_hits(pid),
@@ -60,9 +61,20 @@ def read_counters(pid: int) -> Counters:
         tasks_refused=_tasks_refused(pid),
         listen_overflows=listening.get("ListenOverflows"),
         listen_drops=listening.get("ListenDrops"),
+        retransmits=_protocol(f"/proc/{pid}/net/snmp", "Tcp:").get("RetransSegs"),
+    )
+
+
+def _host_counters() -> Counters:
+    busy, everything = _host_cpu()
+    return Counters(
+        host_busy=busy,
+        host_all=everything,
+        psi_cpu=_pressure("cpu"),
+        psi_io=_pressure("io"),
+        psi_memory=_pressure("memory"),
         # The side that connects sends a SYN again, and that is ours, in whatever namespace.
         syn_retransmits=_protocol("/proc/self/net/netstat", "TcpExt:").get("TCPSynRetrans"),
-        retransmits=_protocol(f"/proc/{pid}/net/snmp", "Tcp:").get("RetransSegs"),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 BUILT = Path.home() / ".cache" / "perfhunt-tests" / "native"
+MUSL = "x86_64-unknown-linux-musl"
 FORMS = {
     "cpp": ("service.cpp", ("g++", "-O2", "-pthread")),
     "cpp with frame pointers": (
@@ -19,11 +20,19 @@ FORMS = {
         ("g++", "-O2", "-pthread", "-fno-omit-frame-pointer"),
     ),
     "cpp with debug information apart": ("service.cpp", ("g++", "-O2", "-pthread", "-g")),
+    "cpp without unwind tables": (
+        "service.cpp",
+        ("g++", "-O2", "-pthread", "-fno-exceptions", "-fno-asynchronous-unwind-tables"),
+    ),
+    # One file, without the header of its unwind tables.
+    "cpp static": ("service.cpp", ("g++", "-O2", "-pthread", "-static")),
     "rust": ("service.rs", ("rustc", "-O", "--edition", "2021")),
     "rust with frame pointers": (
         "service.rs",
         ("rustc", "-O", "--edition", "2021", "-C", "force-frame-pointers=yes", "-g"),
     ),
+    # Its C library has no unwind tables, as on Alpine.
+    "rust for musl": ("service.rs", ("rustc", "-O", "--edition", "2021", "--target", MUSL)),
 }
 
 
@@ -32,6 +41,8 @@ def built(form: str) -> str:
     source, command = FORMS[form]
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
+    if MUSL in command and not _has_target(MUSL):
+        pytest.skip(f"rustc has no target {MUSL}: rustup target add {MUSL}")
     text = (HERE / source).read_bytes()
     name = hashlib.sha256(repr((command, text)).encode()).hexdigest()[:16]
     program = BUILT / name / "service"
@@ -43,6 +54,11 @@ def built(form: str) -> str:
             take_apart(part)
         part.replace(program)
     return str(program)
+
+
+def _has_target(name: str) -> bool:
+    asked = ["rustc", "--print", "target-libdir", "--target", name]
+    return Path(subprocess.run(asked, capture_output=True, text=True).stdout.strip()).is_dir()
 
 
 def take_apart(program: Path) -> None:

@@ -14,29 +14,43 @@ from perfhunt.profilers.go.functions import Functions
 from perfhunt.profilers.go.image import GoImage, GoModule
 from perfhunt.profilers.tokio.updates import ConsoleUpdates
 from perfhunt.target.binary.elf import Elf
+from perfhunt.target.binary.instances import RustInstances
 from perfhunt.target.binary.names import spelled
 from perfhunt.target.binary.tables import UnwindTables, evaluated
 
 _AT = 0x1000  # where the code of the program below is
-_NAMES = b"\0.text\0.eh_frame\0.eh_frame_hdr\0.symtab\0.strtab\0"
+_NAMES = b"\0.text\0.eh_frame\0.eh_frame_hdr\0.symtab\0.strtab\0.data.rel.ro\0.rodata\0.rela.dyn\0"
+# A method of any type, of a program of Rust; what it may panic at, and the table that it is in.
+_METHOD = b"_ZN35_$LT$F$u20$as$u20$shop..Handler$GT$4call17h0123456789abcdefE"
+_DATA, _PATH = 0x2000, b"src/shop.rs"
+_CODE = b"\x48\x8d\x3d" + struct.pack("<i", _DATA - _AT - 7) + b"\x90" * 57  # lea rdi, place
+_POINTERS = struct.pack(
+    "<9Q", _DATA, 8, _DATA + 64, _DATA + 24, 8, _AT, _DATA + 48, 8, _AT
+)  # of the place its path, of the table what drops and the method
 # One common entry (`zR`, relative pointers of 32 bits), and one of a function of 256 bytes, which
 # saves a register, remembers, restores, and counts by an expression.
 _COMMON = b"\0\0\0\0\x01zR\0\x01\x78\x10\x01\x1b\x0c\x07\x08\x90\x01\0\0"
 _STEPS = b"\x41\x0e\x10\x86\x02\x42\x0d\x06\x0a\x41\x0f\x05\x77\x08\x08\x10\x22\x41\x0b\xc6"
 
 
-def program() -> bytes:
-    """An ELF file with a function, its name and its unwind table."""
+def program(path: bytes = _PATH, names: bytes = b"") -> bytes:
+    """An ELF file with a function of Rust, its name, its unwind table and its constants: `path` is
+    where it may panic, `names` are symbols of others.
+    """
+    constants = struct.pack("<QQIIQQQQ", 0, len(path), 7, 5, 0, 8, 8, 0)
     at = 4 + len(_COMMON)
     entry = struct.pack("<IiI", at + 4, -at - 8, 256) + b"\0" + _STEPS
     frames = struct.pack("<I", len(_COMMON)) + _COMMON + struct.pack("<I", len(entry)) + entry
     header = b"\x01\x1b\x03\x3b" + struct.pack("<iIii", 0, 1, 0, at)
     parts: Sequence[tuple[bytes, int, bytes]] = (
-        (b".text", _AT, b"\x90" * 64),
+        (b".text", _AT, _CODE),
         (b".eh_frame", _AT, frames),
         (b".eh_frame_hdr", _AT, header),
         (b".symtab", 0, struct.pack("<IBBHQQ", 1, 2, 0, 1, _AT, 256)),
-        (b".strtab", 0, b"\0_ZN4shop5priceEi\0"),
+        (b".strtab", 0, b"\0" + _METHOD + b"\0_ZN4core9panicking5panicE\0" + names),
+        (b".data.rel.ro", _DATA, constants),
+        (b".rodata", _DATA + 64, path),
+        (b".rela.dyn", 0, _POINTERS),
     )
     at = 64 + 56
     body, heads = b"", [bytes(64)]
@@ -65,7 +79,9 @@ def read_program(raw: bytes) -> object:
         rows = [tables.row(at) for at in (0, _AT, _AT + 4, _AT + 255, (1 << 64) - 1)]
         rows += [row for _, row in tables.sampled(8)]
         counted = [evaluated(row.expression, {7: 64}, lambda at: at) for row in rows if row]
-        return counted, elf.function_at(_AT), elf.function_at((1 << 64) - 1)
+        function = elf.function_at(_AT)
+        named = RustInstances(elf).made_for(function) if function is not None else ""
+        return counted, function, named, elf.function_at((1 << 64) - 1)
 
 
 _GO = GoModule(

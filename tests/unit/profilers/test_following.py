@@ -68,9 +68,15 @@ class Pretend(Profiler):
         return Recording(pids, self.fail, self.modes[len(self.asked) > 1 and len(self.modes) > 1])
 
 
-def followed(profiler: Pretend, *generations: Sequence[int]) -> FollowingCapture:
-    """A capture that has looked once at each generation of workers, and is stopped."""
-    left = list(generations)
+def followed(
+    profiler: Pretend,
+    *generations: Sequence[int],
+    accounts: Sequence[dict[int, tuple[float, float]]] = (),
+) -> FollowingCapture:
+    """A capture that has looked once at each generation of workers, and is stopped; `accounts` is
+    what each look is told of their CPU.
+    """
+    left, told = list(generations), iter(accounts)
     over = threading.Event()
 
     def workers() -> Sequence[int]:
@@ -80,7 +86,10 @@ def followed(profiler: Pretend, *generations: Sequence[int]) -> FollowingCapture
             over.set()
         return now
 
-    capture = FollowingCapture(profiler, workers, LONG, 100, ProfileMode.CPU, Path("unused"))
+    def used(pids: Sequence[int]) -> dict[int, tuple[float, float]]:
+        return next(told, {})
+
+    capture = FollowingCapture(profiler, workers, LONG, 100, ProfileMode.CPU, Path("unused"), used)
     assert over.wait(WAIT)
     capture.stop()
     return capture
@@ -164,3 +173,20 @@ def test_a_recording_is_read_when_it_is_asked_for_and_once() -> None:
     capture.stop()
     assert not read
     assert capture.wait() is capture.wait() is read[0] and len(read) == 1
+
+
+def test_cpu_of_processes_that_lived_too_briefly_is_told_by_their_parents_account() -> None:
+    accounts = [{1: (10.0, 50.0)}, {1: (10.5, 51.0)}, {1: (11.0, 52.0)}]
+    capture = followed(Pretend(), [1], [1], [1], accounts=accounts)
+    capture.wait()
+    (loss,) = capture.losses()
+    assert loss.share == pytest.approx(2.0 / 3.0)
+    assert "each request has its own" in loss.why
+
+
+def test_a_worker_that_was_recorded_and_has_ended_is_no_brief_life() -> None:
+    # Process 2 used 3 s in its life, which 1, whose child it was, is told of when it ends.
+    accounts = [{1: (1.0, 0.0), 2: (2.0, 0.0)}, {1: (1.0, 0.0), 2: (3.0, 0.0)}, {1: (1.0, 3.02)}]
+    capture = followed(Pretend(), [1, 2], [1, 2], [1], accounts=accounts)
+    capture.wait()
+    assert not any("each request has its own" in loss.why for loss in capture.losses())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 from perfhunt.target.proc.sock_diag import accept_queues
@@ -26,6 +27,16 @@ def test_connections_dropped_and_segments_sent_again_are_read_by_their_names() -
     assert read.retransmits <= column("/proc/self/net/snmp", "Tcp:", "RetransSegs")
     assert read.listen_drops is not None and read.listen_overflows is not None
     assert read.listen_drops >= read.listen_overflows
+
+
+def test_of_a_process_that_has_ended_the_host_alone_is_counted() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # a zombie, in no group of its own
+        zombie = read_counters(ended.pid)
+    gone = read_counters(ended.pid)
+    for read in (zombie, gone):
+        assert read.host_all is not None
+        assert read.oom_kills is read.memory_hits is read.listen_drops is None
 
 
 def test_only_what_both_readings_hold_has_grown() -> None:

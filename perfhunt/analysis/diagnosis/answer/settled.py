@@ -13,6 +13,9 @@ from perfhunt.model.units import Share, format_rate
 
 # What the search proved by itself is as sure as a class gets: it tried again and again.
 PROVED: Share = 0.9
+# High end of a bracket over its low end, from which what was held, in between, may be half of what
+# the service holds: then it shows nothing of what stops that.
+_FAR_APART = 4.0
 # Why there is no knee, where that names what stopped the search.
 _STOPPED_BY: Mapping[NoKneeCode, BottleneckClass] = {
     NoKneeCode.GENERATOR_LIMITED: BottleneckClass.GENERATOR,
@@ -34,12 +37,19 @@ def breaks(knee: Knee | NoKnee) -> bool:
 
 def hides(knee: Knee | NoKnee, bottleneck: Bottleneck | None) -> bool:
     """Whether what stops the service may show above the knee only: it fails there, or nothing below
-    explains it.
+    explains it, or nothing was measured near.
     """
     if not isinstance(knee, Knee) or bottleneck is None:
         return False
     unknown = bottleneck.category == BottleneckClass.UNDETERMINED
-    return knee.label == KneeLabel.ERRORS or unknown
+    return knee.label == KneeLabel.ERRORS or unknown or is_guessed(knee)
+
+
+def is_guessed(knee: Knee | NoKnee) -> bool:
+    """Whether the service was held at a rate that may be far from where it breaks."""
+    if not isinstance(knee, Knee) or knee.label != KneeLabel.BRACKET:
+        return False
+    return knee.high >= _FAR_APART * knee.low
 
 
 def settled(

@@ -1,11 +1,9 @@
-"""CPU of what is gone before anybody looks at it: commands that a service runs for its requests, a
-thread that it starts for each.
-"""
+"""CPU of what is gone before anybody looks at it: commands that a service runs for its requests."""
 
 from __future__ import annotations
 
 from perfhunt.analysis.blame.evidence import Span
-from perfhunt.model.states import ThreadState
+from perfhunt.analysis.blame.reading import on_cpu, used_by_commands
 from perfhunt.model.units import Cores, Share
 
 # Of the CPU that no stack explains, the part that such work must have to be the reason: most of it.
@@ -14,16 +12,12 @@ _MOSTLY: Share = 0.5
 
 def short_lived(span: Span, unexplained: Cores) -> str:
     """That most of what stacks do not explain was used by what came and went, as a sentence; ""
-    where it was not, or nobody knows: the account of a process has its ended threads and the
-    children it waited for, that of its living threads has neither.
+    where it was not, or nobody knows.
     """
-    used = span.resources.cpu if span.resources is not None else None
-    if used is None or span.states is None:
-        return ""
-    gone = used - span.states.in_state(ThreadState.ON_CPU)
-    if gone <= _MOSTLY * unexplained:
+    gone, used = used_by_commands(span), on_cpu(span)
+    if used is None or gone <= _MOSTLY * unexplained:
         return ""
     return (
-        f"Of the {used:.2f} cores that it used, {gone:.2f} went to processes or threads that ended"
-        " before they could be looked at: commands that it runs, or a thread for each request."
+        f"Of the {used:.2f} cores that it used, {gone:.2f} went to processes that ended before they"
+        " could be looked at, such as commands that it runs."
     )

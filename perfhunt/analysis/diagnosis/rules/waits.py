@@ -119,7 +119,10 @@ def _polled_sentence(features: Features) -> str:
         if growth == float("inf")
         else f"is {growth:.1f} times that of baseline"
     )
-    return f"Time asleep per request {times}: threads sleep until something is free."
+    return (
+        f"Time asleep per request {times}: requests sleep until something is free that they ask for"
+        " again and again, or until a rate limiter lets them go."
+    )
 
 
 def _one_of_many(contention: Contention) -> str:

@@ -24,7 +24,8 @@ _GROWS: Mapping[BottleneckClass, frozenset[LatencyPart]] = {
     BottleneckClass.GIL: frozenset({LatencyPart.GIL, LatencyPart.CPU, LatencyPart.RUN_QUEUE}),
     BottleneckClass.EVENT_LOOP: _ON_LOOP,
     BottleneckClass.EVENT_LOOP_BLOCKED: _ON_LOOP,
-    BottleneckClass.LOCK: frozenset({LatencyPart.LOCK}),
+    # What is asked for again and again is slept for in between.
+    BottleneckClass.LOCK: frozenset({LatencyPart.LOCK, LatencyPart.SLEEP}),
     BottleneckClass.POOL: frozenset({LatencyPart.POOL, LatencyPart.LOCK, LatencyPart.AWAIT}),
     BottleneckClass.WORKERS: frozenset(
         {LatencyPart.QUEUED, LatencyPart.HANDOFF, LatencyPart.AWAIT}
@@ -42,7 +43,8 @@ _GROWS: Mapping[BottleneckClass, frozenset[LatencyPart]] = {
         {LatencyPart.NEIGHBOURS, LatencyPart.RUN_QUEUE, LatencyPart.CPU, LatencyPart.GIL}
     ),
 }
-
+_LOCKED = _GROWS[BottleneckClass.LOCK]
+_POLLED = frozenset({LatencyPart.SLEEP})
 
 _WORDS: Mapping[LatencyPart, str] = {
     LatencyPart.CPU: "time on a CPU",
@@ -108,6 +110,8 @@ def contradiction(
     """
     grows = _GROWS.get(bottleneck.category)
     every = [*parts, unexplained]
+    if bottleneck.category == BottleneckClass.LOCK and not any(p.kind in _LOCKED for p in every):
+        grows = _POLLED  # The class was told by those who sleep until something is free.
     if grows is None or not any(part.added.value > 0 for part in every):
         return None
     added: dict[LatencyPart, Seconds] = {}

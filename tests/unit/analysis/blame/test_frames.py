@@ -143,26 +143,75 @@ def test_a_library_is_named_for_what_it_has_the_language_do_where_there_is_no_ap
     assert bare is not None and bare.frame.function == "Condition.wait"
 
 
+def test_a_function_with_lines_of_the_application_is_named_where_there_is_nothing_else_of_it() -> (
+    None
+):
+    def native(*functions: str) -> tuple[Frame, ...]:
+        return tuple(Frame(function, "shop", kind=FrameKind.NATIVE) for function in functions)
+
+    within = "hyper::Dispatcher::poll_write (src/main.rs:15-22 inlined)"
+    stack = native("tokio::runtime::task::raw::poll", within, "bb8::Pool::get", "std::time::now")
+    libraries = ("hyper::", "bb8::", "tokio::")
+    for fallback in (False, True):
+        owner = Code(libraries=libraries, fallback=fallback).owner(stack)
+        assert owner is not None and owner.frame.function == within
+        assert owner.is_app is fallback
+    ours = Code(libraries=libraries).owner((*stack, *native("shop::price")))
+    assert ours is not None and ours.frame.function == "shop::price"
+
+
 def test_libraries_count_as_the_application_only_when_nothing_else_does() -> None:
     library = (Frame("cart", "/srv/venv/lib/python3.11/site-packages/shop/views.py"),)
     assert Code.of([library]).is_app(library[0])
     assert not Code.of([library, (Frame("main", APP),)]).is_app(library[0])
 
 
+_OF_HTTP = "net/http.(*conn).serve"
+_OF_GIN = "github.com/gin-gonic/gin.(*Context).Next"
+_OF_SHOP = "example.com/shop/store.(*Store).Get"
+
+
 @pytest.mark.parametrize(
-    ("file", "origin"),
+    ("function", "file", "origin"),
     [
-        ("/usr/local/go/src/sync/mutex.go", Origin.RUNTIME),
-        ("/usr/lib/go-1.19/src/net/http/server.go", Origin.RUNTIME),
-        ("sync/mutex.go", Origin.RUNTIME),  # built with -trimpath
-        ("runtime/proc.go", Origin.RUNTIME),
-        ("/root/go/pkg/mod/github.com/lib/pq@v1.10.9/conn.go", Origin.LIBRARY),
-        ("github.com/lib/pq@v1.10.9/conn.go", Origin.LIBRARY),
-        ("/srv/shop/main.go", Origin.APP),
-        ("./main.go", Origin.APP),
-        ("example.com/shop/store/store.go", Origin.APP),
-        ("shop/store/store.go", Origin.APP),
+        (_OF_HTTP, "/usr/local/go/src/net/http/server.go", Origin.RUNTIME),
+        (_OF_HTTP, "/home/me/sdk/go1.25.1/src/net/http/server.go", Origin.RUNTIME),
+        (
+            _OF_HTTP,
+            "/root/go/pkg/mod/golang.org/toolchain@v0.0.1-go1.24.0.linux-amd64/src/net/http/a.go",
+            Origin.RUNTIME,
+        ),
+        (_OF_HTTP, "net/http/server.go", Origin.RUNTIME),  # built with -trimpath
+        ("runtime.gopark", "", Origin.RUNTIME),
+        ("memeqbody", "/usr/lib/go-1.19/src/internal/bytealg/equal_amd64.s", Origin.RUNTIME),
+        ("memeqbody", "internal/bytealg/equal_amd64.s", Origin.RUNTIME),
+        (_OF_GIN, "/root/go/pkg/mod/github.com/gin-gonic/gin@v1.10.0/context.go", Origin.LIBRARY),
+        (_OF_GIN, "github.com/gin-gonic/gin@v1.10.0/context.go", Origin.LIBRARY),
+        (_OF_GIN, "/srv/shop/vendor/github.com/gin-gonic/gin/context.go", Origin.LIBRARY),
+        ("main.main", "/srv/shop/main.go", Origin.APP),
+        ("main.main", "./main.go", Origin.APP),
+        (_OF_SHOP, "/home/me/go/src/example.com/shop/store/store.go", Origin.APP),
+        (_OF_SHOP, "example.com/shop/store/store.go", Origin.APP),
+        ("shop/store.Get", "shop/store/store.go", Origin.APP),
     ],
 )
-def test_go_code_is_told_apart_however_it_was_built(file: str, origin: Origin) -> None:
-    assert Code().origin(Frame("f", file, kind=FrameKind.GO)) is origin
+def test_go_code_is_told_apart_however_it_was_built(
+    function: str, file: str, origin: Origin
+) -> None:
+    assert Code().origin(Frame(function, file, kind=FrameKind.GO)) is origin
+
+
+@pytest.mark.parametrize(
+    ("function", "file", "origin"),
+    [
+        ("signReceipt", "/srv/shop/receipts.js", Origin.APP),
+        ("next", "/srv/shop/node_modules/express/lib/router.js", Origin.LIBRARY),
+        ("emit", "node:events", Origin.RUNTIME),
+        ("Hash", "", Origin.RUNTIME),  # compiled into Node, or an addon
+        ("(program)", "", Origin.RUNTIME),
+    ],
+)
+def test_what_v8_gives_no_file_is_not_the_applications(
+    function: str, file: str, origin: Origin
+) -> None:
+    assert Code().origin(Frame(function, file, kind=FrameKind.JS)) is origin

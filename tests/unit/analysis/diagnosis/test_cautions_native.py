@@ -52,7 +52,7 @@ def test_cpu_that_the_holder_of_the_gil_does_not_explain_is_native_code(
 
 def test_cpu_of_commands_that_a_service_runs_is_not_said_to_be_of_its_threads() -> None:
     sentence = said(ProfileMode.GIL, 1.43, threads=0.45)
-    assert sentence.startswith("Of the 1.43 cores that it used, 0.98 went to processes or threads")
+    assert sentence.startswith("Of the 1.43 cores that it used, 0.98 went to processes")
     assert "native" not in sentence
 
 

@@ -193,3 +193,17 @@ def test_a_class_that_shows_above_the_knee_only_is_taken_from_there() -> None:
     assert done.bottleneck is not None and done.bottleneck.category == "lock"
     assert "115/s" in done.bottleneck.evidence[-1]
     assert done.findings[0].function == "pay"
+
+
+def test_of_a_knee_that_may_be_far_from_what_was_held_the_class_is_taken_from_above() -> None:
+    asking = series(*[["serve>view>pay socket@n:1"] * 5] * 32)
+    waits = [["serve>view>pay sleep", *["serve>view>pay lock@A"] * 4]] * 32
+    swamped = replace(span(115.0, 0.060, CALM, 0.3, profile(render=100)), instants=series(*waits))
+    seen = replace(
+        below(), knee=replace(below().knee, service=0.05, instants=asking), above=swamped
+    )
+    guess = replace(KNEE, label=KneeLabel.BRACKET, low=10.0, high=160.0)
+    near, far = told(KNEE, evidence=seen), told(guess, evidence=seen)
+    assert near.bottleneck is not None and near.bottleneck.category == "downstream"
+    assert far.bottleneck is not None and far.bottleneck.category == "lock"
+    assert hides(guess, far.bottleneck) and not hides(replace(guess, low=60.0), far.bottleneck)

@@ -72,6 +72,18 @@ def test_what_waits_for_a_thread_is_not_held_up_by_the_tasks_beside_it() -> None
     assert classified(evidence).category == "workers"
 
 
+def test_what_the_threads_wait_for_themselves_is_no_want_of_threads() -> None:
+    waits = [f"task serve>view lock@thread:{k}" for k in range(8)]
+    paying = ["work>checkout>pay!recv socket@n:1"] * 3
+    queueing = [f"work>checkout!get lock@C{k}" for k in range(5)]
+    moment = [AT_REST, *paying, *queueing, *waits]
+    evidence = Evidence(Span(100.0, instants=series(*[moment] * 24), resources=used(0.1)))
+    # Every task has a thread: eight requests, not twice as many.
+    assert read_evidence(evidence).knee.account.busy() == pytest.approx(8.0)
+    assert ranked(evidence)[0].function == "pay"
+    assert classified(evidence).category == "pool"
+
+
 def test_a_task_that_waits_for_a_task_of_its_own_is_no_second_request() -> None:
     parent, child = "task serve>middleware!wait lock@1", "task endpoint>query!read socket"
     evidence = Evidence(Span(100.0, instants=series(*[[AT_REST, parent, child]] * 24)))

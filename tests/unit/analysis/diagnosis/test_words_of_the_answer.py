@@ -63,6 +63,12 @@ def test_a_class_that_the_waterfall_contradicts_keeps_less_of_its_score() -> Non
     assert third.score == pytest.approx(0.35)  # 0.98 / 3 is less than any answer has
 
 
+def test_sleep_that_load_added_is_what_a_lock_is_about_that_is_asked_for_again_and_again() -> None:
+    slept = part(LatencyPart.SLEEP, 4.9)
+    assert weighed(BottleneckClass.LOCK, slept).score == 0.98
+    assert weighed(BottleneckClass.LOCK, slept, part(LatencyPart.LOCK, 0.2)).score < 0.98
+
+
 def doubts(knee: Knee | NoKnee, *trials: Trial, watched: bool = True) -> dict[CautionCode, Caution]:
     evidence = Evidence(knee=Span.of(HELD), watched=watched)
     return {c.code: c for c in cautions(read_evidence(evidence), knee, (), None, None, trials)}
