@@ -8,8 +8,6 @@ from collections.abc import Collection
 from contextlib import closing
 from functools import lru_cache
 
-from perfhunt.target.binary.elf import Elf
-from perfhunt.target.binary.panics import PanicPlaces
 from perfhunt.target.proc.files import FileBytes
 
 # Where cargo keeps sources: of registries, of git, those that a project keeps beside its own, and
@@ -69,10 +67,15 @@ def _crates(path: str, _identity: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _silent(path: str, known: Collection[str]) -> set[str]:
-    """The crates in a program's symbols that no panic names, beside those of the application."""
+    """The crates in a program's symbols that no panic names, beside those of the application; none
+    where what reads them is not, as in the half of perfhunt that is sent elsewhere.
+    """
     try:
+        from perfhunt.target.binary.elf import Elf
+        from perfhunt.target.binary.panics import PanicPlaces
+
         elf = Elf(path)
-    except ValueError:
+    except (ImportError, ValueError):
         return set()
     mains, crates = set[str](), set[str]()
     for symbol in elf.part(".strtab").split(b"\0"):

@@ -24,8 +24,7 @@ _GROWS: Mapping[BottleneckClass, frozenset[LatencyPart]] = {
     BottleneckClass.GIL: frozenset({LatencyPart.GIL, LatencyPart.CPU, LatencyPart.RUN_QUEUE}),
     BottleneckClass.EVENT_LOOP: _ON_LOOP,
     BottleneckClass.EVENT_LOOP_BLOCKED: _ON_LOOP,
-    # What is asked for again and again is slept for in between.
-    BottleneckClass.LOCK: frozenset({LatencyPart.LOCK, LatencyPart.SLEEP}),
+    BottleneckClass.LOCK: frozenset({LatencyPart.LOCK}),
     BottleneckClass.POOL: frozenset({LatencyPart.POOL, LatencyPart.LOCK, LatencyPart.AWAIT}),
     BottleneckClass.WORKERS: frozenset(
         {LatencyPart.QUEUED, LatencyPart.HANDOFF, LatencyPart.AWAIT}
