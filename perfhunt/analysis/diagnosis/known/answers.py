@@ -5,7 +5,7 @@ where the service was not loaded. No objective is met by them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import inf
@@ -47,9 +47,8 @@ def doubtful_answers(
     asked: Sequence[RequestTemplate], trials: Sequence[Trial]
 ) -> tuple[DoubtfulAnswers, ...]:
     """The doubt about each route that gives answers at any rate that may be no success."""
-    checked = {request.name for request in asked if request.expect.body is not None}
     how = 'expect = { body = "..." } in [[traffic]]' if asked else _IN_SCRIPT
-    return (*_redirected(asked, trials), *_shortened(checked, how, trials))
+    return (*_redirected(asked, trials), *_shortened(_checked(asked), how, trials))
 
 
 def without_doubtful(
@@ -67,6 +66,25 @@ def to_settle(doubts: Sequence[DoubtfulAnswers], knee: Knee | NoKnee) -> str:
     return first and f"{first.rstrip('.')}; then run it again."
 
 
+def shorter_than_before(
+    asked: Sequence[RequestTemplate], before: Sequence[Trial], after: Sequence[Trial]
+) -> Iterator[Caution]:
+    """A caution for each route of which answers to the same loads are much shorter after a change
+    than all were before it: what drops work, or fails with a success, is quicker too.
+    """
+    for name in dict.fromkeys(name for trial in before for name in trial.routes):
+        known, now = _sizes(name, before), _sizes(name, after)
+        if name in _checked(asked) or known.total() < _KNOWN:
+            continue
+        if share := _share(now, min(known) - _FAR, known.total()):
+            yield Caution(
+                CautionCode.SHORTER_ANSWERS,
+                f"{format_share(share)} of the answers to {name} are not half as long as the"
+                " shortest before the change: they may tell of errors, or lack something.",
+                "Compare one of them with one from before.",
+            )
+
+
 def _doubted(judged: Judged, doubts: Sequence[DoubtfulAnswers]) -> Judged:
     objective = judged.objective
     doubt = next((d for d in doubts if objective.route in (None, d.route)), None)
@@ -80,6 +98,15 @@ def _doubted(judged: Judged, doubts: Sequence[DoubtfulAnswers]) -> Judged:
 def _routes(name: str, trials: Sequence[Trial]) -> list[tuple[PerSecond, RouteResult]]:
     """What a route answered, by the rate of the trial."""
     return [(t.step.rate, route) for t in trials if (route := t.routes.get(name)) is not None]
+
+
+def _sizes(name: str, trials: Sequence[Trial]) -> Counter[int]:
+    return sum((Counter(route.sizes) for _, route in _routes(name, trials)), Counter[int]())
+
+
+def _checked(asked: Sequence[RequestTemplate]) -> Set[str]:
+    """The routes whose answers must have a text to count as success."""
+    return {request.name for request in asked if request.expect.body is not None}
 
 
 def _redirected(
@@ -131,8 +158,8 @@ def _shortened(checked: Set[str], how: str, trials: Sequence[Trial]) -> Iterator
         if known.total() < _KNOWN:
             continue
         least = min(known) - _FAR
-        later = ((rate, route) for rate, route in ascending if rate > lowest)
-        shorter = [(rate, share) for rate, r in later if (share := _share(r, least, known.total()))]
+        later = ((rate, route.sizes) for rate, route in ascending if rate > lowest)
+        shorter = [(rate, share) for rate, s in later if (share := _share(s, least, known.total()))]
         if not shorter:
             continue
         since, most = shorter[0][0], max(share for _, share in shorter)
@@ -148,12 +175,12 @@ def _shortened(checked: Set[str], how: str, trials: Sequence[Trial]) -> Iterator
         yield DoubtfulAnswers(name, since, sentence, caution)
 
 
-def _share(route: RouteResult, least: int, known: int) -> Share:
-    """Of its answers that count as success, those of a size up to that power of two; 0 where they
-    are few, or may by chance be none of those `known`.
+def _share(sizes: Mapping[int, int], least: int, known: int) -> Share:
+    """Of answers by size, those up to that power of two; 0 where they are few, or may by chance be
+    none of those `known`.
     """
-    short = sum(count for power, count in route.sizes.items() if power <= least)
-    total = sum(route.sizes.values())
+    short = sum(count for power, count in sizes.items() if power <= least)
+    total = sum(sizes.values())
     if short <= _SHORTER * total or (total / (known + total)) ** short > _CHANCE:
         return 0.0
     return short / total
