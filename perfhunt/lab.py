@@ -14,7 +14,7 @@ from typing import Protocol
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
-from perfhunt.analysis.diagnosis.known.answers import without_doubtful
+from perfhunt.analysis.diagnosis.known import answers
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import bracket, lowest_baseline
 from perfhunt.analysis.trial.interference import disturbance, disturbed
@@ -273,7 +273,8 @@ class Lab:
     ) -> Run:
         """The run, whole, stored."""
         so_far = self._so_far()
-        judged, doubts = without_doubtful(judged, judged_at, so_far.question.steps, self.trials)
+        doubts = answers.doubtful_answers(so_far.question.steps, self.trials)
+        judged = answers.without_doubtful(judged, judged_at, doubts)
         verdict = overall(judged)
         run = replace(
             so_far,
@@ -297,8 +298,8 @@ class Lab:
             findings=diagnosis.findings,
             waterfall=diagnosis.waterfall,
             probe_effect=effect,
-            cautions=(*doubts, *diagnosis.cautions),
-            next_step=diagnosis.next_step,
+            cautions=(*(doubt.caution for doubt in doubts), *diagnosis.cautions),
+            next_step=answers.to_settle(doubts, climb.knee) or diagnosis.next_step,
             exit_code=int(_EXIT_CODES[verdict]),
         )
         return self._store(run)

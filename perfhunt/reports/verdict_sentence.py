@@ -22,6 +22,7 @@ from perfhunt.reports.words import (
     set_aside_words,
 )
 
+_OF_ANSWERS = (CautionCode.REDIRECTED, CautionCode.SHORTER_ANSWERS)
 _ENDINGS = {
     RunEnd.STOPPED: "Stopped before an answer",
     RunEnd.ABORTED: "Cut off before an answer",
@@ -41,7 +42,7 @@ def verdict_sentence(run: Run) -> str:
     if run.kind == RunKind.SMOKE:
         n = run.baseline.n if run.baseline else 0
         return f"{_slo(run)} Judged by {plural(n, 'request')}{_because(run)}."
-    return f"{_slo(run)} {_knee(run)}{_set_aside(run)}"
+    return f"{_slo(run)} {_knee(run)}{_doubtful(run)}{_set_aside(run)}"
 
 
 def headline(run: Run) -> str:
@@ -128,6 +129,12 @@ def _of_host(run: Run) -> str:
 def _set_aside(run: Run) -> str:
     other = run.disturbance
     return "" if other is None or not other.set_aside else f" {set_aside_words(other)}."
+
+
+def _doubtful(run: Run) -> str:
+    """That answers may be no success, where the verdict does not say so."""
+    doubts = (c.sentence for c in run.cautions if c.code in _OF_ANSWERS)
+    return f" {next(doubts, '')}".rstrip() if run.verdict is Judgement.MET else ""
 
 
 def _because(run: Run) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean, stdev
 
+from perfhunt.analysis.diagnosis.known.answers import shorter_than_before
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.calibration import Calibration, restart_noise
 from perfhunt.analysis.verdict.comparable import (
@@ -319,10 +320,12 @@ def _failed(run: Run) -> Share:
 
 
 def _cautions(stored: Run, new: Run) -> tuple[Caution, ...]:
+    shorter = shorter_than_before(new.question.steps, _comparable(stored), _comparable(new))
     if stored.perfhunt == new.perfhunt:
-        return ()
+        return tuple(shorter)
     sentence = (
         f"the runs were measured by different versions of perfhunt ({stored.perfhunt}"
         f" and {new.perfhunt})."
     )
-    return (Caution(CautionCode.VERSION, sentence, "perfhunt investigate the old version again"),)
+    again = "perfhunt investigate the old version again"
+    return (Caution(CautionCode.VERSION, sentence, again), *shorter)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
+from perfhunt.cli import console
 from perfhunt.cli.options import (
     ExecPrefixOption,
     OneArrayOption,
@@ -19,6 +22,8 @@ from perfhunt.errors import ExitCode
 
 if TYPE_CHECKING:
     from perfhunt.target.host.check import Check
+
+_NARROWEST = 60  # columns: a name takes 23, and a column of single words is not read
 
 
 def doctor(
@@ -40,20 +45,28 @@ def doctor(
         plain = [asdict(check) for check in result.checks]
         show_plain(plain)
     else:
+        columns, _ = console.size((sys.maxsize, 0))
         for check in (*result.checks, result.test_file):
-            show_lines(check_lines(check))
+            show_lines(check_lines(check, columns))
     if result.exit_code is not ExitCode.OK:
         raise typer.Exit(int(result.exit_code))
 
 
-def check_lines(check: Check) -> list[str]:
-    """One check, and under it what to do about it."""
+def check_lines(check: Check, columns: int) -> list[str]:
+    """One check, no wider than a terminal has columns, and under it what to do about it, whole, to
+    be copied.
+    """
     from perfhunt.target.host.check import CheckStatus
 
     mark = "FAIL" if check.status is CheckStatus.FAIL else str(check.status)
-    mend = (
-        [f"      {'':<16} -> {check.mend}"]
-        if check.mend and check.status is not CheckStatus.OK
-        else []
+    first = f"{mark:<5} {check.name:<16} "
+    told = textwrap.wrap(
+        check.sentence,
+        max(columns, _NARROWEST),
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
-    return [f"{mark:<5} {check.name:<16} {check.sentence}", *mend]
+    needed = check.mend and check.status is not CheckStatus.OK
+    return [*(told or [first]), *([f"      {'':<16} -> {check.mend}"] if needed else [])]

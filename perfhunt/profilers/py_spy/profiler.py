@@ -195,7 +195,8 @@ class PySpyProfiler(Profiler):
             )
         return (
             ProfileMode.CPU,
-            f"{threads} threads: all of them are sampled, those off the CPU left out",
+            f"{threads} thread{'' if threads == 1 else 's'}: all of them are sampled, those off the"
+            " CPU left out",
         )
 
     def mode_under_load(self, mode: ProfileMode, threads: int) -> ProfileMode:

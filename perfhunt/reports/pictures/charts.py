@@ -62,6 +62,7 @@ ROW = 44  # from one to the next
 ROW_HEIGHT = 32
 SEGMENT_DRAWN = 0.4  # a narrower segment is left out
 SEGMENT_NUMBERED = 30  # a narrower one has no number in it
+_WHOLE = 100  # threads, from which two figures are no number as people write them
 # Their legend: pixels of a cell, and how many cells stand side by side.
 CELL = 134
 LEGEND_ROW = 20
@@ -190,7 +191,7 @@ def _segment(state: str, left: float, threads: float, x: Axis, top: int) -> Mark
     ]
     if end - start > SEGMENT_NUMBERED:
         place = {"x": (start + end) / 2, "y": top + 21}
-        count = f"{threads:.2g}"
+        count = f"{threads:.2g}" if threads < _WHOLE else f"{threads:,.0f}"
         parts.append(element("text", count, class_="c-on-colour", **place, text_anchor="middle"))
     return element("g", *parts)
 

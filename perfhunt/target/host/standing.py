@@ -32,8 +32,11 @@ def _runs(target: TargetProcess) -> Check:
     """Whether nobody holds a worker of the target stopped."""
     name, stopped = "target runs", [pid for pid in target.workers if is_held(pid)]
     if not stopped:
-        workers = len(target.workers)
-        return ok(name, f"pid {target.root} and its {workers} working process(es) run")
+        root, workers = target.root, len(target.workers)
+        if target.workers == (root,):
+            return ok(name, f"pid {root} runs")
+        those = f"{workers} working processes" if workers > 1 else "working process"
+        return ok(name, f"pid {root} and its {those} run")
     holder = tracer(stopped[0])
     by = f" by pid {holder}, which traces it" if holder else ""
     mend = f"kill -TERM {holder}" if holder else f"kill -CONT {stopped[0]}"

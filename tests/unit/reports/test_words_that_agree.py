@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.cli.view.lines import trial_line
-from perfhunt.model.finding import Waterfall
+from perfhunt.model.finding import Caution, CautionCode, Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Count, Phase
 from perfhunt.model.units import format_share
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.pictures.waterfall_words import added_words, change_words, totals_words
+from perfhunt.reports.verdict_sentence import verdict_sentence
 from perfhunt.reports.words import RANKED_BY, criterion_words, ms
 from tests.sample_run import sample_run
 from tests.unit.trials import HELD
@@ -85,3 +87,10 @@ def test_a_list_that_is_not_in_the_order_of_its_numbers_says_of_what() -> None:
 )
 def test_a_share_that_rounding_leaves_is_nothing(share: float, words: str) -> None:
     assert format_share(share) == words
+
+
+def test_a_verdict_that_is_met_names_answers_that_may_be_errors() -> None:
+    doubt = Caution(CautionCode.SHORTER_ANSWERS, "From 80/s on, 62 % are short.", "Look at one.")
+    met = replace(sample_run(), verdict=Judgement.MET, cautions=(doubt,))
+    assert doubt.sentence in verdict_sentence(met)
+    assert doubt.sentence not in verdict_sentence(replace(met, verdict=Judgement.UNKNOWN))

@@ -5,11 +5,13 @@ where the service was not loaded. No objective is met by them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from math import inf
 
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.question import RequestTemplate
 from perfhunt.model.slo import Judged, Judgement, Measure
 from perfhunt.model.trial import RouteResult, Trial
@@ -32,7 +34,7 @@ _ABOUT_ANSWERS = (Measure.LATENCY, Measure.THROUGHPUT, Measure.ERRORS)
 @dataclass(frozen=True, slots=True)
 class DoubtfulAnswers:
     """What is doubtful of a route's answers, from a rate on: as a sentence without a full stop, and
-    as the caution that tells it.
+    as the caution that tells it, with what to write instead.
     """
 
     route: str
@@ -41,20 +43,46 @@ class DoubtfulAnswers:
     caution: Caution
 
 
-def without_doubtful(
-    judged: Sequence[Judged],
-    judged_at: PerSecond,
-    asked: Sequence[RequestTemplate],
-    trials: Sequence[Trial],
-) -> tuple[tuple[Judged, ...], tuple[Caution, ...]]:
-    """The judgements of a run at a rate, of which answers that may be no success meet none, and the
-    doubt about each route that gives such answers at any rate, with what to write instead.
-    """
-    checked = {request.name for request in asked if request.expect.body is not None}
+def doubtful_answers(
+    asked: Sequence[RequestTemplate], trials: Sequence[Trial]
+) -> tuple[DoubtfulAnswers, ...]:
+    """The doubt about each route that gives answers at any rate that may be no success."""
     how = 'expect = { body = "..." } in [[traffic]]' if asked else _IN_SCRIPT
-    doubts = (*_redirected(asked, trials), *_shortened(checked, how, trials))
+    return (*_redirected(asked, trials), *_shortened(_checked(asked), how, trials))
+
+
+def without_doubtful(
+    judged: Sequence[Judged], judged_at: PerSecond, doubts: Sequence[DoubtfulAnswers]
+) -> tuple[Judged, ...]:
+    """The judgements of a run at a rate, of which answers that may be no success meet none."""
     there = [doubt for doubt in doubts if doubt.since <= judged_at]
-    return tuple(_doubted(each, there) for each in judged), tuple(d.caution for d in doubts)
+    return tuple(_doubted(each, there) for each in judged)
+
+
+def to_settle(doubts: Sequence[DoubtfulAnswers], knee: Knee | NoKnee) -> str:
+    """What to do before anything about a knee that rests on such answers; "" where none does."""
+    reached = knee.rate if isinstance(knee, Knee) else inf
+    first = next((doubt.caution.next for doubt in doubts if doubt.since <= reached), "")
+    return first and f"{first.rstrip('.')}; then run it again."
+
+
+def shorter_than_before(
+    asked: Sequence[RequestTemplate], before: Sequence[Trial], after: Sequence[Trial]
+) -> Iterator[Caution]:
+    """A caution for each route of which answers to the same loads are much shorter after a change
+    than all were before it: what drops work, or fails with a success, is quicker too.
+    """
+    for name in dict.fromkeys(name for trial in before for name in trial.routes):
+        known, now = _sizes(name, before), _sizes(name, after)
+        if name in _checked(asked) or known.total() < _KNOWN:
+            continue
+        if share := _share(now, min(known) - _FAR, known.total()):
+            yield Caution(
+                CautionCode.SHORTER_ANSWERS,
+                f"{format_share(share)} of the answers to {name} are not half as long as the"
+                " shortest before the change: they may tell of errors, or lack something.",
+                "Compare one of them with one from before.",
+            )
 
 
 def _doubted(judged: Judged, doubts: Sequence[DoubtfulAnswers]) -> Judged:
@@ -70,6 +98,15 @@ def _doubted(judged: Judged, doubts: Sequence[DoubtfulAnswers]) -> Judged:
 def _routes(name: str, trials: Sequence[Trial]) -> list[tuple[PerSecond, RouteResult]]:
     """What a route answered, by the rate of the trial."""
     return [(t.step.rate, route) for t in trials if (route := t.routes.get(name)) is not None]
+
+
+def _sizes(name: str, trials: Sequence[Trial]) -> Counter[int]:
+    return sum((Counter(route.sizes) for _, route in _routes(name, trials)), Counter[int]())
+
+
+def _checked(asked: Sequence[RequestTemplate]) -> Set[str]:
+    """The routes whose answers must have a text to count as success."""
+    return {request.name for request in asked if request.expect.body is not None}
 
 
 def _redirected(
@@ -121,8 +158,8 @@ def _shortened(checked: Set[str], how: str, trials: Sequence[Trial]) -> Iterator
         if known.total() < _KNOWN:
             continue
         least = min(known) - _FAR
-        later = ((rate, route) for rate, route in ascending if rate > lowest)
-        shorter = [(rate, share) for rate, r in later if (share := _share(r, least, known.total()))]
+        later = ((rate, route.sizes) for rate, route in ascending if rate > lowest)
+        shorter = [(rate, share) for rate, s in later if (share := _share(s, least, known.total()))]
         if not shorter:
             continue
         since, most = shorter[0][0], max(share for _, share in shorter)
@@ -138,12 +175,12 @@ def _shortened(checked: Set[str], how: str, trials: Sequence[Trial]) -> Iterator
         yield DoubtfulAnswers(name, since, sentence, caution)
 
 
-def _share(route: RouteResult, least: int, known: int) -> Share:
-    """Of its answers that count as success, those of a size up to that power of two; 0 where they
-    are few, or may by chance be none of those `known`.
+def _share(sizes: Mapping[int, int], least: int, known: int) -> Share:
+    """Of answers by size, those up to that power of two; 0 where they are few, or may by chance be
+    none of those `known`.
     """
-    short = sum(count for power, count in route.sizes.items() if power <= least)
-    total = sum(route.sizes.values())
+    short = sum(count for power, count in sizes.items() if power <= least)
+    total = sum(sizes.values())
     if short <= _SHORTER * total or (total / (known + total)) ** short > _CHANCE:
         return 0.0
     return short / total

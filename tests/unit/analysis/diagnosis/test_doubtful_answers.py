@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.diagnosis.known.answers import without_doubtful
-from perfhunt.model.finding import CautionCode
+from perfhunt.analysis.diagnosis.known.answers import (
+    doubtful_answers,
+    to_settle,
+)
+from perfhunt.analysis.diagnosis.known.answers import (
+    without_doubtful as meeting_without,
+)
+from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.question import RequestTemplate
-from perfhunt.model.slo import Judgement, Measure, Objective, judge
+from perfhunt.model.slo import Judged, Judgement, Measure, Objective, judge
 from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import RouteResult, Trial
 from tests.unit.trials import HELD, QUICK
@@ -25,6 +32,13 @@ CPU = judge(Objective(Measure.RESOURCES, "cpu", "<=", 0.9), 0.1, 1)
 def trial(rate: float, statuses: Mapping[int, int], sizes: Mapping[int, int] = {}) -> Trial:
     home = RouteResult(QUICK, QUICK, statuses, {"ok": 1000}, sizes=sizes)
     return replace(HELD, step=replace(HELD.step, rate=rate), routes={"home": home})
+
+
+def without_doubtful(
+    judged: Sequence[Judged], at: float, asked: Sequence[RequestTemplate], trials: Sequence[Trial]
+) -> tuple[tuple[Judged, ...], tuple[Caution, ...]]:
+    doubts = doubtful_answers(asked, trials)
+    return meeting_without(judged, at, doubts), tuple(doubt.caution for doubt in doubts)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -123,3 +137,13 @@ def test_a_few_short_answers_of_a_few_are_chance(short: int, of: int, told: bool
     trials = [trial(10, {200: 100}, {PAGE: 100}), trial(20, {}, {PAGE: of - short, ERROR: short})]
     _, cautions = without_doubtful((MET,), 20, (HOME,), trials)
     assert bool(cautions) is told
+
+
+def test_the_next_step_is_to_settle_what_answers_are_unless_the_knee_comes_first() -> None:
+    trials = [trial(10, {200: 100}, {PAGE: 100}), trial(200, {200: 1000}, {ERROR: 1000})]
+    doubts = doubtful_answers((HOME,), trials)
+    none = NoKnee(NoKneeCode.BUDGET, "the budget ended", low=200.0)
+    knee = Knee(150.0, 140.0, 160.0, 0.9, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
+    assert "a right answer contains" in to_settle(doubts, none)
+    assert to_settle(doubts, knee) == ""
+    assert "a right answer contains" in to_settle(doubts, replace(knee, rate=250.0))

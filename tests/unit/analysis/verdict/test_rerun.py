@@ -13,11 +13,12 @@ from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
-from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.verdict.verdict import EffectDirection, Verdict, Word
 from perfhunt.reports.verdict_text import verdict_lines
 from perfhunt.stories.verification import verify_rerun
 from tests.sample_run import moved, sample_run
+from tests.unit.trials import QUICK
 
 BEFORE = sample_run()
 assert isinstance(BEFORE.knee, Knee)
@@ -227,3 +228,20 @@ def test_without_a_capacity_the_other_endpoints_still_judge() -> None:
     verdict = judge_rerun(BEFORE, replace(moved(BEFORE, 1.5), capacity=none))
     assert verdict.effect("capacity") is None
     assert verdict.word is Word.KEEP
+
+
+def with_sizes(run: Run, sizes: dict[int, int]) -> Run:
+    home = RouteResult(QUICK, QUICK, {200: 1000}, {"ok": 1000}, sizes=sizes)
+    assert run.baseline is not None
+    return replace(run, baseline=replace(run.baseline, routes={"home": home}))
+
+
+def test_a_fix_whose_answers_are_much_shorter_is_kept_with_a_caution() -> None:
+    before, after = with_sizes(BEFORE, {14: 500}), moved(BEFORE, 1.5)
+    alike = judge_rerun(before, with_sizes(after, {14: 480, 7: 20}))
+    shorter = judge_rerun(before, with_sizes(after, {14: 20, 7: 480}))
+    assert (alike.word, shorter.word) == (Word.KEEP, Word.KEEP)
+    assert not alike.cautions
+    (caution,) = shorter.cautions
+    assert caution.sentence.startswith("96 % of the answers to home are not half as long")
+    assert caution.sentence in "\n".join(verdict_lines(shorter)).replace("\n    ", " ")
