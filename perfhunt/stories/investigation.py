@@ -340,7 +340,7 @@ def hold_above(
     if not seen or rate is None or not hides(climb.knee, diagnosis.bottleneck):
         return None
     seconds = SETTLE + long_enough(ABOVE, rate)
-    sentence = f"holding {format_rate(rate)}, just above the knee, to see how it breaks"
+    sentence = f"holding {format_rate(rate)}, above the knee, to see how it breaks"
     lab.notify(Began("above", sentence, seconds))
     step = replace(step_of(question, Phase.ABOVE, rate, seconds, 5), stop_on_overload=False)
     span = lab.profiled(step, SpanName.ABOVE, on_cpu=True, waits=True)

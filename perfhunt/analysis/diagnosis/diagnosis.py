@@ -196,7 +196,7 @@ def _that_tells(at_knee: _Suspicion, above: _Suspicion | None, knee: Knee | NoKn
     trial = above.reading.knee.span.trial
     if above.bottleneck.category == unknown or trial is None:
         return at_knee
-    sentence = f"Held at {format_rate(trial.step.rate)}, just above the knee, where it shows."
+    sentence = f"Held at {format_rate(trial.step.rate)}, above the knee, where it shows."
     told = replace(above.bottleneck, evidence=(*above.bottleneck.evidence, sentence))
     return replace(above, bottleneck=told)
 
