@@ -225,8 +225,8 @@ def _suspects(run: Run, screen: Screen) -> list[str]:
         return []
     head = "suspects" if accused(run) else "time goes to"
     cost = [f.blamed.value for f in findings]
-    by = "" if cost == sorted(cost, reverse=True) else f", {RANKED_BY}"
-    lines = _table((f"{head}{by}", "", "class", "ms/request", "on stack"), rows, screen)
+    by = "" if cost == sorted(cost, reverse=True) else RANKED_BY
+    lines = _table((head, by, "class", "ms/request", "on stack"), rows, screen)
     for finding in findings:
         if finding.leaves and not screen.small:
             lines += _wrapped(leaves_words(finding), "  ", screen)
