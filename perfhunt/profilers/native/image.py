@@ -16,6 +16,7 @@ from perfhunt.model.units import Seconds
 from perfhunt.target.binary.elf import X86_64, Elf
 from perfhunt.target.binary.inlined import InlinedCalls
 from perfhunt.target.binary.instances import RustInstances
+from perfhunt.target.binary.linked_in import LinkedIn
 from perfhunt.target.binary.names import source_name
 from perfhunt.target.binary.perf_map import PerfMap
 from perfhunt.target.binary.tables import UnwindRow, UnwindTables
@@ -24,6 +25,7 @@ from perfhunt.target.proc.threads import own_pid
 
 _DELETED = " (deleted)"
 UNNAMED = "[unknown]"  # as perf calls it
+_C_LIBRARY = "[C library]"  # in the place of a file, where it is within the program
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,23 @@ class MappedCode:
 @dataclass(frozen=True, slots=True)
 class CodeFile:
     """A file that code comes from. `calls` are there where it has debug information, `instances`
-    where it is none of the system's.
+    where it is none of the system's, `linked_in` where the C library is within it.
     """
 
     elf: Elf
     tables: UnwindTables
     calls: InlinedCalls | None
     instances: RustInstances | None
+    linked_in: LinkedIn | None = None
 
     def stack(self, own: int, name: str) -> Stack:
         """The calls that an address of the file is in, root first: the function that holds it, and
         what was inlined there; empty where the file does not say.
         """
         function = self.elf.function_at(own)
+        if self.linked_in is not None and self.linked_in.is_librarys(function, own):
+            known = function.name if function is not None else UNNAMED
+            return (Frame(known, _C_LIBRARY, kind=FrameKind.NATIVE),)
         told = self.calls.at(own) if self.calls is not None else ()
         if told:
             names = [source_name(call.symbol) for call in told]
@@ -130,11 +136,13 @@ class CodeFiles:
             return None
         systems = Code().origin(Frame("", file, kind=FrameKind.NATIVE)) is Origin.NATIVE
         described = "" if systems else elf.described
+        tables = UnwindTables(elf)
         return CodeFile(
             elf=elf,
-            tables=UnwindTables(elf),
+            tables=tables,
             calls=InlinedCalls(described) if described else None,
             instances=None if systems else RustInstances(elf),
+            linked_in=LinkedIn(elf, tables) if is_program and not elf.is_linked_later else None,
         )
 
 

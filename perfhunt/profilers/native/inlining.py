@@ -25,8 +25,10 @@ def calls_in(files: CodeFiles) -> CallsAt:
 
     def calls_at(file: str, offset: int) -> Stack | None:
         module = files.of(file)
-        is_rust = module is not None and module.instances is not None and module.instances.is_rust
-        if module is None or not (module.calls is not None or is_rust):
+        if module is None:
+            return None
+        is_rust = module.instances is not None and module.instances.is_rust
+        if module.calls is None and module.linked_in is None and not is_rust:
             return None
         own = module.elf.address_of(offset)
         return (module.stack(own, file) or None) if own is not None else None

@@ -24,7 +24,7 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _LITTLE_64 = b"\x7fELF\x02\x01"
-_LOAD, _NOBITS = 1, 8  # PT_LOAD, SHT_NOBITS
+_LOAD, _LINKER, _NOBITS = 1, 3, 8  # PT_LOAD, PT_INTERP, SHT_NOBITS
 _EXECUTABLE = 1  # PF_X
 _FUNCTION, _INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
 _SYMBOL = np.dtype(
@@ -96,6 +96,8 @@ class Elf:
             _SEGMENT.unpack(file.at(segments + n * header[9], _SEGMENT.size))
             for n in range(header[10])
         ]
+        # Whether another program is to bring its libraries to it.
+        self.is_linked_later = any(row[0] == _LINKER for row in rows)
         # (address, offset in the file, size in the file) of code
         self._code: list[tuple[int, int, int]] = [
             (row[3], row[2], row[5]) for row in rows if row[0] == _LOAD and row[1] & _EXECUTABLE
@@ -142,6 +144,11 @@ class Elf:
         symbols, strings = self._symbols
         there = symbols["name"][symbols["at"] == address]
         return frozenset(spelled(_name_at(strings, int(at))) for at in there)
+
+    def exported(self) -> frozenset[str]:
+        """The names of functions that others may call, as they are in the file."""
+        symbols, strings = self._table(".dynsym", ".dynstr")
+        return frozenset(_name_at(strings, int(at)) for at in symbols["name"])
 
     def last_begin(self, address: int) -> int:
         """Where the last function begins that is named at or before an address; 0 for none."""

@@ -125,6 +125,11 @@ class UnwindTables:
             return 0, 0
         return (begin, begin + length) if address < begin + length else (0, 0)
 
+    @property
+    def count(self) -> int:
+        """How many functions they tell of."""
+        return len(self._begins)
+
     def last_end(self, address: int) -> int:
         """Where the last function ends that is told of at or before an address; 0 for none."""
         try:
