@@ -128,17 +128,17 @@ def _cpu_limit(lead: Process) -> tuple[Cores, str]:
 
 def _nowhere(named: int, held: Mapping[int, frozenset[int]]) -> TargetNotFound:
     program = f"pid {named} ({shown(cmdline(named), link(named, 'exe'))})"
-    if named == os.getpid():
-        return TargetNotFound(
-            f"pid {named} is perfhunt itself, which listens on nothing",
-            "Name the service's; ss -ltnp lists what listens, with its pid",
-        )
     abstract = abstract_listening(named)
     if names := sorted({abstract[at] for own in held.values() for at in own & abstract.keys()}):
         return TargetNotFound(
             f"{program} listens on the abstract unix socket {visible(names[0])} alone, which has no"
             " path that requests could be sent to",
             "Have it listen on a path or a port too, then: --url unix:/PATH",
+        )
+    if named == os.getpid():
+        return TargetNotFound(
+            f"pid {named} is perfhunt itself, which listens on nothing",
+            "Name the service's; ss -ltnp lists what listens, with its pid",
         )
     return TargetNotFound(
         f"{program}{_with_those_below(len(held) - 1)} on no TCP port and on no unix socket",
