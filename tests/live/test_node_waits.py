@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -75,14 +75,18 @@ def asked(service: Target, path: str) -> Iterator[threading.Semaphore]:
             each.join()
 
 
-def looked_at(service: Target, path: str, waits: int = 0) -> Instants:
+def looked_at(service: Target, path: str, waits: int = 0, *, from_rest: bool = False) -> Instants:
     """What is seen of the service while clients ask for a path, until so many waits for a lock
-    were: without the first looks, when nothing is known yet of what ends a wait.
+    were: without the first looks, when nothing is known yet of what ends a wait. `from_rest`: who
+    looks is there before them.
     """
     make, instants = looker_maker("node", opened=True), list[Instant]()
     chance = random.Random(1)
     assert make is not None
-    with asked(service, path) as answers, closing(make(service.pid)[0]) as looker:
+    with ExitStack() as there:
+        early = there.enter_context(closing(make(service.pid)[0])) if from_rest else None
+        answers = there.enter_context(asked(service, path))
+        looker = early or there.enter_context(closing(make(service.pid)[0]))
         for n in range(MOST_LOOKS):
             while answers.acquire(blocking=False):  # what came before
                 pass
@@ -146,7 +150,7 @@ def test_who_has_a_lock_or_a_place_is_told_by_who_was_given_it(
 def test_requests_that_wait_for_each_other_in_a_queue_of_callbacks_are_told_where(
     service: Target,
 ) -> None:
-    waited = contention(looked_at(service, "/queue", waits=1))
+    waited = contention(looked_at(service, "/queue", waits=1, from_rest=True))
     assert waited.waiter[0] == "/queue"
     assert waited.waiting > 1 and not waited.holders
 
