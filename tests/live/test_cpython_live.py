@@ -115,7 +115,8 @@ def waiting(instants: Instants, script: str) -> Counter[tuple[str, ThreadState]]
     counts: Counter[tuple[str, ThreadState]] = Counter()
     for sample in (t for instant in instants for t in instant.threads if t.task):
         ours = [f.function for f in sample.stack if f.file.endswith(script)]
-        counts[ours[-1], ThreadState(sample.state)] += 1
+        # One that moves on while it is read may be met without what it began in.
+        counts[ours[-1] if ours else "", ThreadState(sample.state)] += 1
     return counts
 
 
@@ -142,6 +143,7 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
     # What gathers is told by its two parts; the loop of another thread has one such too.
     assert seen["slow_part", ThreadState.SLEEP] == pytest.approx(3, abs=0.6)
     assert not any(function in ("gather_parts", "serve") for function, _ in seen)
+    assert sum(n for (function, _), n in seen.items() if not function) < 0.1
     waiters = {
         sample.wait_on
         for instant in instants
