@@ -114,11 +114,14 @@ class Cost:
         return whole
 
 
-def rose(knee: Span, baseline: Span, added: Iterable[Seconds]) -> Share:
+def certainty_of_growth(
+    knee: SpanReading, baseline: SpanReading | None, added: Iterable[Seconds]
+) -> Share:
     """How sure it is, 0 to 1, that answers took longer at the knee, where their parts grew by
     `added`; 1 where nobody timed them.
     """
-    now, before = (knee.waits or knee).service, baseline.service
+    now = (knee.span.waits or knee.span).service
+    before = baseline.span.service if baseline is not None else None
     grown = sum(value for value in added if value > 0)
     if now is None or before is None or not grown:
         return 1.0

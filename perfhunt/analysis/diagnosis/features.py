@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
-from perfhunt.analysis.diagnosis.costs import Cost, rose, unseen
+from perfhunt.analysis.diagnosis.costs import Cost, certainty_of_growth, unseen
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, collecting, traits_of
 from perfhunt.analysis.diagnosis.known.states_alone import (
     HIDDEN,
@@ -95,8 +95,8 @@ class Features:
     loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
     waiting threads are to be had, the kind `hidden` is time in which no thread did anything or
     waited for anything that can be told, and `helpers` are the threads that a loop hands blocking
-    work to and that are taken, called `helpers_name`. `rose` is how sure it is that answers took
-    longer, as the parts together say.
+    work to and that are taken, called `helpers_name`. `growth` is how sure it is that answers
+    took longer, as the parts together say.
     """
 
     cpu: Cores | None
@@ -129,7 +129,7 @@ class Features:
     failures: Failures | None = None
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
-    rose: Share = 1.0
+    growth: Share = 1.0
     wire: WireReading | None = None
     own_part: Share = 1.0
     peers: tuple[PeerLoad, ...] = ()
@@ -141,9 +141,9 @@ class Features:
         return self.share_of(sum(max(self._parts.get(kind, 0.0), 0.0) for kind in kinds))
 
     def share_of(self, seconds: Seconds) -> Share:
-        """The share that some of that time is; of what chance added (`rose`) there is none."""
+        """The share that some of that time is; of what chance added (`growth`) there is none."""
         whole = sum(value for value in self._parts.values() if value > 0)
-        return self.rose * min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
+        return self.growth * min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
 
     @property
     def _parts(self) -> Mapping[str, Seconds]:
@@ -234,7 +234,7 @@ def features_of(
         failures=failures or failures_of(filter(None, (span.trial,)), base_trial),
         grew_waits=_grew_waits(at_knee, at_base),
         compared=compared,
-        rose=rose(knee.span, baseline.span, added.values()) if baseline and compared else 1.0,
+        growth=certainty_of_growth(knee, baseline if compared else None, added.values()),
         wire=wire,
         own_part=knee.own_part,
         peers=peer_loads(reading, suspects),

@@ -55,7 +55,7 @@ class CodeFile:
         what was inlined there; empty where the file does not say.
         """
         function = self.elf.function_at(own)
-        if self.linked_in is not None and self.linked_in.is_librarys(function, own):
+        if self.linked_in is not None and self.linked_in.is_in_c_library(function, own):
             known = function.name if function is not None else UNNAMED
             return (Frame(known, _C_LIBRARY, kind=FrameKind.NATIVE),)
         told = self.calls.at(own) if self.calls is not None else ()

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from perfhunt.target.binary.elf import CompiledFunction, Elf
 from perfhunt.target.binary.tables import UnwindTables
+from perfhunt.target.proc.files import text
 
 # Files of ours that have the C library, as /proc/self/maps names them.
 _LIBRARIES = ("/libc.so.", "/libc-2.", "/ld-musl-")
@@ -27,7 +28,7 @@ class LinkedIn:
         told = tables.row(mains[0]) is not None if mains else tables.count > _FEW
         self._are_told = told
 
-    def is_librarys(self, function: CompiledFunction | None, address: int) -> bool:
+    def is_in_c_library(self, function: CompiledFunction | None, address: int) -> bool:
         """Whether an address is in the C library: by a name that is reserved for it (C11, 7.1.3) or
         that ours exports, or where only the application is told of.
         """
@@ -42,8 +43,8 @@ class LinkedIn:
 def _exported() -> frozenset[str]:
     """What the C library that we run on exports; empty where that cannot be read."""
     try:
-        with open("/proc/self/maps") as maps:
-            files = {line.split()[-1] for line in maps if any(name in line for name in _LIBRARIES)}
+        mapped = text("/proc/self/maps").splitlines()
+        files = {line.split()[-1] for line in mapped if any(name in line for name in _LIBRARIES)}
         return frozenset[str]().union(*(Elf(file).exported() for file in files))
     except (OSError, ValueError):
         return frozenset()
